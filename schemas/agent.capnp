@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The agent inside a zone, reached over its ring. Everything it answers is under the zone's control
+# and is treated so; what it is asked comes from dom0 only.
+
+@0x8f5e21b7d9c34707;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("bulkhead::schema");
+using Common = import "common.capnp";
+using Network = import "network.capnp";
+
+interface ZoneAgent {
+  info @0 () -> (info :AgentInfo);
+
+  configure @1 (config :ZoneConfig) -> ();
+  # Hostname, resolver, interfaces. Interfaces are found by MAC address; returns when the ones
+  # that are present have their addresses, later ones get theirs when they appear. May be called
+  # again with a whole new configuration.
+
+  createWorkload @2 (spec :WorkloadSpec) -> (workload :Workload);
+  # Prepares a container: root, namespaces, cgroup. Errors: `alreadyExists` (the id), `invalid`,
+  # `noEntrypoint`.
+
+  workloads @3 () -> (workloads :List(WorkloadEntry));
+
+  metrics @4 () -> (metrics :Metrics);
+  freeze @5 () -> (handle :Common.Handle);
+  watchKernelEvents @6 (sink :Common.ByteStream) -> (handle :Common.Handle);
+}
+
+struct AgentInfo {
+  kernelVersion @0 :Text;         # uname -r
+  agentVersion @1 :Text;
+  bootNanoseconds @2 :UInt64;     # CLOCK_BOOTTIME when the agent offered its ring
+  memoryTotalKiB @3 :UInt64;
+  memoryAvailableKiB @4 :UInt64;
+}
+
+struct ZoneConfig {
+  hostname @0 :Text;
+  interfaces @1 :List(Network.InterfacePlan);
+  nameservers @2 :List(Common.IpAddress);
+  searchDomains @3 :List(Text);
+  hosts @4 :List(Common.KeyValue);     # name to address, for /etc/hosts
+}
+
+struct WorkloadSpec {
+  id @0 :Text;                         # [a-z0-9-], 63 at most
+  rootDisk @1 :Text;                   # block device: "xvda"
+  process @2 :ProcessSpec;
+  hostname @3 :Text;                   # empty: the zone's
+  memoryLimitBytes @4 :UInt64;         # 0: none
+  pidsLimit @5 :UInt32;                # 0: the default
+  readOnlyRoot @6 :Bool;
+  logBytes @7 :UInt64;                 # how much output is kept; 0: the default of 1 MiB
+  networkMode @8 :NetworkMode;
+  enum NetworkMode {
+    zone @0;      # the zone's own interfaces
+    none @1;
+  }
+}
+
+struct ProcessSpec {
+  arguments @0 :List(Text);            # argv; 4096 at most, 1 MiB in all
+  environment @1 :List(Text);          # KEY=value
+  workingDirectory @2 :Text;           # empty: /
+  user @3 :Text;                       # as in ContainerConfig; empty: 0:0
+  terminal @4 :TerminalSize;           # rows 0: no terminal
+  capabilities @5 :Capabilities;
+}
+
+struct TerminalSize {
+  rows @0 :UInt16;
+  columns @1 :UInt16;
+}
+
+# Names without the CAP_ prefix. Empty lists: the default set of the big runtimes.
+struct Capabilities {
+  add @0 :List(Text);
+  drop @1 :List(Text);
+}
+
+struct WorkloadEntry {
+  id @0 :Text;
+  workload @1 :Workload;
+  state @2 :State;
+  enum State {
+    created @0;
+    running @1;
+    exited @2;
+  }
+}
+
+# Where a process's output goes. A null stream: only the log.
+struct Stdio {
+  stdout @0 :Common.ByteStream;
+  stderr @1 :Common.ByteStream;        # unused with a terminal
+  stdin @2 :StdinMode;
+  enum StdinMode {
+    closed @0;
+    piped @1;     # `Process.stdin` gives the stream
+  }
+}
+
+# One container. Dropping it changes nothing.
+interface Workload {
+  start @0 (stdio :Stdio) -> (process :Process);
+  # Starts the container's process, once. Errors: `commandNotFound`, `commandNotExecutable`,
+  # `invalid` (user, working directory), each naming the step and the errno.
+
+  process @1 () -> (process :Process);
+  # The running, or ended, process. Errors: `busy` when it was not started.
+
+  exec @2 (spec :ProcessSpec, stdio :Stdio) -> (process :Process);
+  # A further process in the same container. Errors as `start`; `busy` when it does not run.
+
+  logs @3 (options :LogOptions, stdout :Common.ByteStream, stderr :Common.ByteStream) -> ();
+  # Streams what is kept, oldest first, then with `follow` what comes until the container ends.
+  # Returns at the end.
+
+  stop @4 (graceMilliseconds :UInt32) -> (status :Common.ExitStatus);
+  # Stop signal, then after the grace SIGKILL to everything in it.
+
+  destroy @5 () -> ();
+  # Kills what runs and removes root, cgroup and log. Idempotent.
+}
+
+struct LogOptions {
+  follow @0 :Bool;
+  tailLines @1 :UInt32;      # 0: all that is kept
+}
+
+# One process. Dropping it does not end it.
+interface Process {
+  wait @0 () -> (status :Common.ExitStatus);
+  # Returns when it has ended and its output was handed over. Any number may wait.
+
+  signal @1 (number :Int32) -> ();
+  # To the process alone; for a terminal's foreground group, send the key instead.
+
+  stdin @2 () -> (stream :Common.ByteStream);
+  # Once; `end` closes the process's input.
+
+  resize @3 (size :TerminalSize) -> ();
+
+  info @4 () -> (pid :UInt32);
+  # As seen in the zone.
+}
+
+struct Metrics {
+  cpuNanoseconds @0 :UInt64;
+  memoryBytes @1 :UInt64;
+}

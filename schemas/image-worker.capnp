@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The two workers of imaged. One process a connection: it does one job and dies with it. Strangers'
+# bytes are parsed here and nowhere else.
+
+@0xe41c6f3b92d84404;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("bulkhead::schema");
+using Common = import "common.capnp";
+using Image = import "image.capnp";
+
+# The bootstrap of fetch.sock. Has TCP and no file but those passed.
+interface FetchWorker {
+  resolve @0 (request :ResolveRequest) -> (result :ResolveResult);
+  # Finds the manifest of one platform, verified against every digest on the way. Errors as
+  # `ImageStore.pull`.
+
+  fetchBlob @1 (request :BlobRequest, into :Common.File, progress :Common.ProgressSink)
+      -> (verified :Data);
+  # Streams one blob into a descriptor opened for writing, from its offset 0. Returns the SHA-256
+  # of exactly `size` bytes received; the caller compares. Fails with `digestMismatch` as soon as
+  # size or digest cannot be right.
+}
+
+struct Registry {
+  host @0 :Text;             # "registry.example:5000"
+  scheme @1 :Scheme;
+  caBundle @2 :Data;         # PEM; empty: the system's
+  credentials @3 :Image.Credentials;
+  enum Scheme {
+    https @0;
+    http @1;                 # only by explicit configuration of that host
+  }
+}
+
+struct ResolveRequest {
+  registry @0 :Registry;
+  repository @1 :Text;
+  tag @2 :Text;              # empty where `digest` names the manifest
+  digest @3 :Text;
+  platform @4 :Image.ImagePlatform;
+}
+
+struct ResolveResult {
+  manifest @0 :Data;         # bit-exact
+  manifestDigest @1 :Text;
+  config @2 :Data;           # bit-exact
+  configDigest @3 :Text;
+  layers @4 :List(Layer);
+  platform @5 :Image.ImagePlatform;
+  type @6 :Image.ImageType;
+  container @7 :Image.ContainerConfig;
+  createdUnixSeconds @8 :Int64;
+}
+
+struct Layer {
+  digest @0 :Text;
+  size @1 :UInt64;
+  compression @2 :Compression;
+  diffId @3 :Text;
+  enum Compression {
+    none @0;
+    gzip @1;
+    zstd @2;
+  }
+}
+
+struct BlobRequest {
+  registry @0 :Registry;
+  repository @1 :Text;
+  digest @2 :Text;
+  size @3 :UInt64;
+}
+
+# The bootstrap of unpack.sock. No network, no path, only passed descriptors.
+interface UnpackWorker {
+  inspect @0 (manifest :Data, config :Data, platform :Image.ImagePlatform) -> (result :ResolveResult);
+  # Strict parse of documents that came from a layout directory.
+
+  inspectIndex @1 (index :Data, tag :Text, platform :Image.ImagePlatform)
+      -> (digest :Text, size :UInt64, mediaType :Text);
+  # Which manifest an index means.
+
+  pack @2 (layers :List(LayerInput), outputs :PackOutputs, limits :PackLimits,
+           progress :Common.ProgressSink) -> (result :PackResult);
+  # Verifies digest and diffID of every layer while reading it, flattens them without extracting
+  # anything, and writes the outputs. On failure the outputs hold garbage and are thrown away.
+}
+
+struct LayerInput {
+  blob @0 :Common.File;     # opened for reading
+  layer @1 :Layer;
+}
+
+struct PackOutputs {
+  union {
+    squashfs @0 :Common.File;       # opened for reading and writing, empty
+    kernel :group {
+      image @1 :Common.File;        # the canonical ELF
+      addons @2 :Common.File;
+      bootArchive @3 :Common.File;  # CPIO of modules the initial file system must load
+      metadata @4 :Common.File;
+    }
+    cpio @5 :Common.File;           # a system image as an uncompressed "newc" archive
+  }
+}
+
+struct PackLimits {
+  maxBytes @0 :UInt64;       # of all uncompressed streams together
+  maxEntries @1 :UInt64;
+}
+
+struct PackResult {
+  bytes @0 :UInt64;          # written, padding included
+  entries @1 :UInt64;
+  kernelVersion @2 :Text;    # of a kernel image
+}

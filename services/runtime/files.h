@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <capnp/capability.h>
+#include <kj/async.h>
+#include <kj/function.h>
+#include <kj/io.h>
+
+#include "schemas/common.capnp.h"
+
+namespace bulkhead {
+
+// A `File` capability that hands out this descriptor.
+schema::File::Client makeFile(kj::AutoCloseFd fd);
+
+// A descriptor of our own for a received `File`: a duplicate, close-on-exec. `what` names it in the
+// error. Fails with `invalid` when the capability carries none.
+kj::Promise<kj::AutoCloseFd> takeFd(schema::File::Client file, kj::StringPtr what);
+
+// The same, for a `File` that may be absent.
+kj::Promise<kj::Maybe<kj::AutoCloseFd>> takeFdIfAny(kj::Maybe<schema::File::Client> file);
+
+// A `Handle` that runs `onDrop` when its last holder lets go.
+schema::Handle::Client makeHandle(kj::Function<void()> onDrop);
+
+}  // namespace bulkhead
