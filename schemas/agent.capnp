@@ -59,6 +59,7 @@ struct WorkloadSpec {
     zone @0;      # the zone's own interfaces
     none @1;
   }
+  stopSignal @9 :Text;                 # as in ContainerConfig: "SIGTERM", "15"; empty: SIGTERM
 }
 
 struct ProcessSpec {
@@ -115,7 +116,8 @@ interface Workload {
   exec @2 (spec :ProcessSpec, stdio :Stdio) -> (process :Process);
   # A further process in the same container. Errors as `start`; `busy` when it does not run.
 
-  logs @3 (options :LogOptions, stdout :Common.ByteStream, stderr :Common.ByteStream) -> ();
+  logs @3 (options :LogOptions, stdout :Common.ByteStream, stderr :Common.ByteStream) -> ()
+      $Cxx.allowCancellation;
   # Streams what is kept, oldest first, then with `follow` what comes until the container ends.
   # Returns at the end.
 
@@ -133,7 +135,7 @@ struct LogOptions {
 
 # One process. Dropping it does not end it.
 interface Process {
-  wait @0 () -> (status :Common.ExitStatus);
+  wait @0 () -> (status :Common.ExitStatus) $Cxx.allowCancellation;
   # Returns when it has ended and its output was handed over. Any number may wait.
 
   signal @1 (number :Int32) -> ();

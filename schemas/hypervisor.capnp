@@ -146,10 +146,10 @@ interface Domain {
   # is left, or with `busy` when something in dom0 still maps its memory (it then goes by itself as
   # soon as that ends). Idempotent: a domain that is gone is a success.
 
-  whenEnded @5 () -> (end :DomainEnd);
+  whenEnded @5 () -> (end :DomainEnd) $Cxx.allowCancellation;
   # Returns when the domain has shut down, crashed or been destroyed. Any number may wait.
 
-  whenRingOffered @6 (after :UInt64) -> (offer :RingOffer);
+  whenRingOffered @6 (after :UInt64) -> (offer :RingOffer) $Cxx.allowCancellation;
   # Returns when the guest offers a messaging ring whose epoch is greater than `after`. Values the
   # guest wrote are checked for form only: whoever maps the ring treats them as hostile.
 

@@ -28,14 +28,14 @@ interface Link {
   agent @0 () -> (agent :Agent.ZoneAgent);
   # The zone's agent. Everything behind it is under the zone's control.
 
-  whenClosed @1 () -> ();
+  whenClosed @1 () -> () $Cxx.allowCancellation;
   # Returns when the ring is closed, by either side.
 
   writer @2 (file :Common.File) -> (stream :Common.ByteStream);
   # A stream whose bytes the link process writes to a descriptor: the client's own pipe, so that
   # bulk data passes through no other process.
 
-  pump @3 (file :Common.File, into :Common.ByteStream) -> ();
+  pump @3 (file :Common.File, into :Common.ByteStream) -> () $Cxx.allowCancellation;
   # Reads a descriptor to its end into a stream, then ends the stream. Returns at the end; a call
   # that is dropped stops reading.
 }

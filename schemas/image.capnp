@@ -11,7 +11,8 @@ using Common = import "common.capnp";
 
 # The bootstrap of imaged.sock.
 interface ImageStore {
-  pull @0 (reference :Text, options :PullOptions, progress :Common.ProgressSink) -> (image :Image);
+  pull @0 (reference :Text, options :PullOptions, progress :Common.ProgressSink) -> (image :Image)
+      $Cxx.allowCancellation;
   # Makes the image available locally. Pulls of the same thing are joined; dropping the last call
   # cancels. Nothing is visible before every byte is verified. `reference` is a registry reference
   # or `oci:/DIRECTORY[:TAG]` for one of the directories imaged is configured to read. Errors:

@@ -28,7 +28,7 @@ interface Session {
   hostStatus @0 () -> (status :Hypervisor.HostStatus);
 
   pullImage @1 (reference :Text, options :Image.PullOptions, progress :Common.ProgressSink)
-      -> (info :Image.ImageInfo);
+      -> (info :Image.ImageInfo) $Cxx.allowCancellation;
   listImages @2 () -> (images :List(Image.ImageInfo));
   removeImage @3 (reference :Text) -> ();
 
@@ -127,19 +127,19 @@ struct StdioFiles {
 interface Zone {
   info @0 () -> (info :ZoneInfo);
 
-  whenReady @1 () -> (info :ZoneInfo);
+  whenReady @1 () -> (info :ZoneInfo) $Cxx.allowCancellation;
   # Returns when the zone's agent answers. Fails with the launch's typed failure.
 
   start @2 (stdio :StdioFiles) -> (process :Agent.Process);
   # Starts the workload with the client's descriptors: bytes go straight between them and the
   # zone's link. For zones made with `deferStart`; `busy` otherwise.
 
-  wait @3 () -> (info :ZoneInfo);
+  wait @3 () -> (info :ZoneInfo) $Cxx.allowCancellation;
   # Returns when the workload has ended or the zone has failed or been destroyed.
 
   exec @4 (spec :Agent.ProcessSpec, stdio :StdioFiles) -> (process :Agent.Process);
 
-  logs @5 (options :Agent.LogOptions, stdio :StdioFiles) -> ();
+  logs @5 (options :Agent.LogOptions, stdio :StdioFiles) -> () $Cxx.allowCancellation;
 
   destroy @6 () -> ();
   # Ends the zone and leaves nothing of it. Idempotent.
@@ -147,8 +147,9 @@ interface Zone {
   stop @7 (graceMilliseconds :UInt32) -> (info :ZoneInfo);
   pause @8 () -> ();
   unpause @9 () -> ();
-  console @10 (mode :Hypervisor.ConsoleMode, output :Common.File) -> ();
-  # The zone's kernel messages, control characters removed.
+  console @10 (mode :Hypervisor.ConsoleMode, output :Common.File) -> () $Cxx.allowCancellation;
+  # The zone's kernel messages, control characters removed. `output` is a pipe or a socket, since a
+  # terminal or a file could hold zoned up.
 
   resize @11 (memoryMiB :UInt32, vcpus :UInt16) -> (info :ZoneInfo);
   metrics @12 () -> (metrics :Agent.Metrics);

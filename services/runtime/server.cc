@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <kj/debug.h>
@@ -23,6 +24,26 @@ uid_t userByName(kj::StringPtr name) {
   KJ_REQUIRE(error == 0 && found != nullptr,
              "no such user: install the package's sysusers file", name);
   return found->pw_uid;
+}
+
+// The groups the peer had when it connected. A peer with more of them than fit counts as having
+// none beyond its own: less authority, never more.
+void readGroups(kj::AsyncIoStream& stream, PeerIdentity& peer) {
+  ucred credentials{};
+  uint length = sizeof credentials;
+  stream.getsockopt(SOL_SOCKET, SO_PEERCRED, &credentials, &length);
+  peer.group = credentials.gid;
+  constexpr size_t kMost = 1024;
+  std::vector<gid_t> groups(kMost);
+  length = kMost * sizeof(gid_t);
+  KJ_IF_MAYBE (error, kj::runCatchingExceptions([&]() {
+                 stream.getsockopt(SOL_SOCKET, SO_PEERGROUPS, groups.data(), &length);
+               })) {
+    (void)error;
+    length = 0;
+  }
+  groups.resize(length / sizeof(gid_t));
+  peer.groups = std::move(groups);
 }
 
 class Server final : private kj::TaskSet::ErrorHandler {
@@ -71,6 +92,7 @@ class Server final : private kj::TaskSet::ErrorHandler {
     auto credentials = local->getCredentials();
     uid_t user = KJ_REQUIRE_NONNULL(credentials.uid, "the kernel names no user");
     PeerIdentity peer{user, static_cast<gid_t>(-1), credentials.pid.orDefault(0)};
+    if (policy.admitsAnyone()) readGroups(*accepted.stream, peer);
     if (!policy.admits(peer)) {
       log.warning("refused a connection: not the user this socket is for", {field("PEER_UID", user)});
       return;

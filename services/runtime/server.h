@@ -6,6 +6,8 @@
 #include <kj/function.h>
 #include <sys/types.h>
 
+#include <vector>
+
 #include "services/runtime/connection.h"
 #include "services/runtime/limits.h"
 #include "services/runtime/log.h"
@@ -15,8 +17,9 @@ namespace bulkhead {
 // Who is at the other end, as the kernel says (SO_PEERCRED).
 struct PeerIdentity {
   uid_t user;
-  gid_t group;
+  gid_t group;                     // -1 where the socket admits one user only
   pid_t process;
+  std::vector<gid_t> groups = {};  // all of them (SO_PEERGROUPS); only where anyone is admitted
 };
 
 // Whom a socket admits.
@@ -33,6 +36,7 @@ class PeerPolicy {
   static PeerPolicy of(Edge edge);
 
   bool admits(const PeerIdentity& peer) const;
+  bool admitsAnyone() const { return user == nullptr; }
 
  private:
   explicit PeerPolicy(kj::Maybe<uid_t> user) : user(user) {}

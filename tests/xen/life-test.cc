@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a zone on the real hypervisor: pull, run, exec, logs, exit codes, end.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "tests/xen/host.h"
+
+namespace bulkhead::xentest {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(Life, PullsFromTheRealRegistry) {
+  NothingLeft nothing;
+  auto pulled = run({"bulkhead", "image", "pull", "localhost:5000/busybox"});
+  EXPECT_EQ(pulled.code, 0) << pulled;
+  auto list = run({"bulkhead", "image", "list"});
+  EXPECT_THAT(list.out, HasSubstr("localhost:5000/busybox"));
+  EXPECT_THAT(list.out, HasSubstr("amd64"));
+}
+
+TEST(Life, PullsEveryKindOfLayer) {
+  for (auto* image : {"layers", "zstd", "docker"}) {
+    auto pulled = run({"bulkhead", "image", "pull", std::string("localhost:5000/") + image});
+    EXPECT_EQ(pulled.code, 0) << image << "\n" << pulled;
+  }
+}
+
+// Each kind of guest: its own kernel says so, the container's output is all that comes out.
+class Kind : public testing::TestWithParam<const char*> {};
+
+TEST_P(Kind, RunsAContainerInItsOwnKernel) {
+  NothingLeft nothing;
+  auto ran = run({"bulkhead", "run", std::string("--") + GetParam(), "localhost:5000/busybox", "sh",
+                  "-c", "echo out; echo err >&2; uname -r; cat /proc/1/comm; exit 42"});
+  EXPECT_EQ(ran.code, 42) << ran;
+  EXPECT_THAT(ran.out, HasSubstr("out\n"));
+  EXPECT_THAT(ran.out, Not(HasSubstr("err\n")));
+  EXPECT_THAT(ran.err, HasSubstr("err\n"));
+  auto host = run({"uname", "-r"}).out;
+  EXPECT_THAT(ran.out, Not(HasSubstr(host))) << "the zone's kernel is not its own";
+}
+
+INSTANTIATE_TEST_SUITE_P(Life, Kind, testing::Values("pv", "pvh"));
+
+TEST(Life, PassesExitCodesAndSignals) {
+  NothingLeft nothing;
+  Zone zone("codes", {"--pv"}, {"localhost:5000/busybox", "sleep", "100000"});
+  EXPECT_EQ(zone.exec({"true"}).code, 0);
+  EXPECT_EQ(zone.exec({"false"}).code, 1);
+  EXPECT_EQ(zone.exec({"sh", "-c", "exit 200"}).code, 200);
+  EXPECT_EQ(zone.exec({"sh", "-c", "kill -9 $$"}).code, 128 + SIGKILL);
+  EXPECT_EQ(zone.exec({"no-such-command"}).code, 127);
+  EXPECT_EQ(zone.exec({"/etc/passwd"}).code, 126);
+}
+
+TEST(Life, ExecsWithStandardInputAndOutputApart) {
+  NothingLeft nothing;
+  Zone zone("exec", {"--pv"}, {"localhost:5000/busybox", "sleep", "100000"});
+  auto piped = run({"bulkhead", "zone", "exec", "-i", "exec", "--", "sh", "-c", "cat; echo e >&2"},
+                   "from outside\n");
+  EXPECT_EQ(piped.code, 0) << piped;
+  EXPECT_EQ(piped.out, "from outside\n");
+  EXPECT_THAT(piped.err, HasSubstr("e\n"));
+  EXPECT_EQ(zone.exec({"cat", "/proc/1/comm"}).out, "sleep\n") << "not in the container's pid namespace";
+  auto big = run({"bulkhead", "zone", "exec", "exec", "--", "sh", "-c",
+                  "dd if=/dev/zero bs=65536 count=64 2>/dev/null"});
+  EXPECT_EQ(big.out.size(), 65536u * 64);
+}
+
+TEST(Life, KeepsLogs) {
+  NothingLeft nothing;
+  Zone zone("logs", {"--pv"},
+            {"localhost:5000/busybox", "sh", "-c", "echo first; echo second >&2; sleep 100000"});
+  EXPECT_TRUE(eventually([]() {
+    auto logs = run({"bulkhead", "zone", "logs", "logs"});
+    return logs.code == 0 && logs.out == "first\n" && logs.err == "second\n";
+  })) << run({"bulkhead", "zone", "logs", "logs"});
+}
+
+TEST(Life, ListsAndWaits) {
+  NothingLeft nothing;
+  Zone zone("waits", {"--pv"}, {"localhost:5000/busybox", "sh", "-c", "exit 7"});
+  EXPECT_EQ(run({"bulkhead", "zone", "wait", "waits"}).code, 7);
+  auto list = run({"bulkhead", "zone", "list"});
+  EXPECT_THAT(list.out, HasSubstr("waits"));
+  auto json = run({"bulkhead", "zone", "list", "--output", "json"});
+  EXPECT_THAT(json.out, HasSubstr("\"waits\""));
+}
+
+TEST(Life, TheContainerSeesWhatItsImageAsksFor) {
+  NothingLeft nothing;
+  auto ran = run({"bulkhead", "run", "--pv", "-u", "app", "-w", "/tmp", "-e", "COLOR=blue", "--name",
+                  "asked", "localhost:5000/busybox", "sh", "-c",
+                  "id -u; pwd; echo $COLOR; hostname; grep -c . /proc/self/mounts; ls /proc | grep -c '^[0-9]'"});
+  EXPECT_EQ(ran.code, 0) << ran;
+  EXPECT_THAT(ran.out, HasSubstr("1000\n/tmp\nblue\nasked\n"));
+}
+
+TEST(Life, LayersAreFlattenedAsTheSpecificationSays) {
+  auto ran = run({"bulkhead", "run", "--pv", "localhost:5000/layers", "sh", "/check"});
+  EXPECT_EQ(ran.code, 0) << ran;
+}
+
+TEST(Life, HostStatusNamesTheHypervisor) {
+  auto status = run({"bulkhead", "host", "status"});
+  EXPECT_EQ(status.code, 0) << status;
+  EXPECT_THAT(status.out, HasSubstr("4.20"));
+}
+
+TEST(Life, InterruptEndsTheContainer) {
+  NothingLeft nothing;
+  Running client({"bulkhead", "run", "--pv", "localhost:5000/busybox", "sh", "-c",
+                  "trap 'echo bye; exit 3' INT; echo ready; while :; do sleep 1; done"});
+  ASSERT_TRUE(client.outputHas("ready"));
+  client.kill(SIGINT);
+  EXPECT_TRUE(client.outputHas("bye"));
+  EXPECT_EQ(client.wait(), 3);
+}
+
+}  // namespace
+}  // namespace bulkhead::xentest
