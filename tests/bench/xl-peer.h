@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+namespace bulkhead::bench {
+
+// What `xl` needs for the same guest, in milliseconds of the monotonic clock.
+struct XlTimes {
+  double create;     // xl create -p, from its start to its end
+  double unpause;    // xl unpause, from its start to its end
+  double firstByte;  // from the start of xl create to the first byte of the guest's own output
+  double destroy;    // xl destroy
+};
+
+// The guest both sides start: one kernel, one disk, the memory.
+struct PeerGuest {
+  std::string kernel;   // path
+  std::string initrd;   // path
+  std::string disk;     // path of a raw image
+  const char* type;     // "pv" or "pvh"
+  unsigned memoryMiB;
+};
+
+// Creates, starts and destroys it once with xl. Throws std::runtime_error naming the step.
+XlTimes measureXl(const PeerGuest& guest);
+
+// Extracts the zone kernel from the installed image and makes an initrd of busybox that prints one
+// line: what the peer boots. Files go below `directory`.
+PeerGuest preparePeer(const std::string& directory);
+
+double millisecondsNow();
+
+}  // namespace bulkhead::bench
