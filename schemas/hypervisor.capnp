@@ -14,7 +14,8 @@ interface Hypervisor {
   status @0 () -> (status :HostStatus);
   # What the host is and what it has left. Grants nothing.
 
-  createDomain @1 (spec :DomainSpec) -> (domain :Domain, phases :List(Common.PhaseTime));
+  createDomain @1 (spec :DomainSpec) -> (domain :Domain, phases :List(Common.PhaseTime))
+      $Cxx.allowCancellation;
   # Builds a domain, attaches its devices and leaves it paused. Journaled before the first act: if
   # hvd dies on the way, its next start clears what was begun. A call whose caller went away is
   # undone. Errors: `invalid` (spec or kernel not in the canonical form), `alreadyExists` (a domain

@@ -80,7 +80,8 @@ interface UnpackWorker {
 
   inspectIndex @1 (index :Data, tag :Text, platform :Image.ImagePlatform)
       -> (digest :Text, size :UInt64, mediaType :Text);
-  # Which manifest an index means.
+  # Which manifest, or which further index, an index means. Given a manifest instead: where its
+  # configuration is.
 
   pack @2 (layers :List(LayerInput), outputs :PackOutputs, limits :PackLimits,
            progress :Common.ProgressSink) -> (result :PackResult);

@@ -81,7 +81,8 @@ struct ZoneSpec {
   }
   enum Removal {
     manual @0;       # keep the record after the end, until `destroy`
-    whenExited @1;   # destroy when the workload has ended
+    whenExited @1;   # destroy when the workload has ended; with `deferStart` also when the client
+                     # that made the zone drops it or disappears: a `run` goes with its terminal
   }
 }
 

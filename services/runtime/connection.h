@@ -3,6 +3,7 @@
 
 #include <capnp/rpc-twoparty.h>
 #include <kj/async-io.h>
+#include <kj/debug.h>
 
 #include "services/runtime/edges.h"
 #include "services/runtime/limits.h"
@@ -60,9 +61,10 @@ class Peer {
       auto fresh = connectTo(provider, edge, limits);
       watcher = fresh->onDisconnect().then([this]() { broken = true; }).eagerlyEvaluate(
           [this](kj::Exception&&) { broken = true; });
+      client = fresh->template bootstrap<Interface>();
       connection = kj::mv(fresh);
     }
-    return connection->template bootstrap<Interface>();
+    return KJ_ASSERT_NONNULL(client);
   }
 
   // Resolves when the present connection is gone; at once when there is none.
@@ -76,6 +78,10 @@ class Peer {
   Edge edge;
   ConnectionLimits limits;
   kj::Own<Connection> connection;
+
+  // Had once for each connection: to ask a connection for it that has just broken, before `watcher`
+  // was told, ends in an exception that Cap'n Proto cannot let out.
+  kj::Maybe<typename Interface::Client> client;
   kj::Promise<void> watcher = nullptr;
   bool broken = false;
 };

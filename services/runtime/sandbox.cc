@@ -4,14 +4,16 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/securebits.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <kj/debug.h>
+
+#include <cerrno>
 
 #include "services/runtime/landlock.h"
 
@@ -48,16 +50,23 @@ struct Capabilities {
   }
 };
 
+// A limit that is lower already stays.
 void limit(__rlimit_resource resource, rlim_t value) {
-  rlimit wanted{value, value};
+  rlimit present{};
+  KJ_SYSCALL(getrlimit(resource, &present), resource);
+  rlim_t most = kj::min(value, present.rlim_max);
+  rlimit wanted{most, most};
   KJ_SYSCALL(setrlimit(resource, &wanted), resource, value);
 }
 
 uint64_t landlockRights(PathAccess access) {
   switch (access) {
-    case PathAccess::read: return landlock::readRights;
-    case PathAccess::readWrite: return landlock::readRights | landlock::writeRights;
-    case PathAccess::device: return landlock::deviceRights;
+    case PathAccess::read:
+      return landlock::readRights;
+    case PathAccess::readWrite:
+      return landlock::readRights | landlock::writeRights;
+    case PathAccess::device:
+      return landlock::deviceRights;
   }
   KJ_UNREACHABLE;
 }
@@ -148,9 +157,10 @@ void Sandbox::applyCapabilities() {
       KJ_SYSCALL(prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), service, capability);
     }
     // User 0 is a user like any other from here on.
-    KJ_SYSCALL(prctl(PR_SET_SECUREBITS,
-                     SECURE_ALL_BITS & ~issecure_mask(SECURE_KEEP_CAPS) | SECURE_ALL_LOCKS, 0, 0, 0),
-               service);
+    KJ_SYSCALL(
+        prctl(PR_SET_SECUREBITS,
+              SECURE_ALL_BITS & ~issecure_mask(SECURE_KEEP_CAPS) | SECURE_ALL_LOCKS, 0, 0, 0),
+        service);
   }
   KJ_SYSCALL(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), service);
   Capabilities::write(keptCapabilities);
@@ -170,14 +180,15 @@ void Sandbox::applyLandlock() {
 
 void Sandbox::applyMemoryGuard() {
 #ifndef BULKHEAD_SANITIZED
-  if (memory == Memory::guarded) KJ_SYSCALL(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), service);
+  if (memory == Memory::ordinary) return;
+  KJ_SYSCALL(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), service);
 #endif
 }
 
 void Sandbox::applySeccomp([[maybe_unused]] const SeccompPolicy& policy) {
 #ifdef BULKHEAD_SANITIZED
-  KJ_LOG(WARNING,
-         "NO SECCOMP FILTER: built with sanitizers, for tests only, never for production", service);
+  KJ_LOG(WARNING, "NO SECCOMP FILTER: built with sanitizers, for tests only, never for production",
+         service);
 #else
   sock_fprog program{static_cast<uint16_t>(policy.program.size()),
                      const_cast<sock_filter*>(policy.program.begin())};

@@ -54,10 +54,10 @@ class Sandbox {
   // where the process may still do so.
   Sandbox& keepCapabilities(std::initializer_list<int> capabilities);
 
-  // RLIMIT_NOFILE, soft and hard.
+  // RLIMIT_NOFILE, soft and hard. A hard limit that is lower already stays.
   Sandbox& limitFiles(rlim_t count);
 
-  // RLIMIT_AS in bytes, soft and hard: address space, not memory in use.
+  // RLIMIT_AS in bytes, soft and hard: address space, not memory in use. A lower one stays.
   Sandbox& limitMemory(rlim_t bytes);
 
   // Keeps a path reachable. The path is resolved now and the object behind it is meant from then

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "imaged/store/image-store.h"
+
+#include <unistd.h>
+
+#include <kj/debug.h>
+
+#include "imaged/platform.h"
+#include "imaged/write-at.h"
+#include "services/runtime/failure.h"
+#include "services/runtime/files.h"
+
+namespace bulkhead {
+namespace {
+
+constexpr size_t kCopyBuffer = 1u << 20;
+
+// Appends all of `from` to `to` and returns the new end.
+uint64_t appendFile(int from, int to, uint64_t end) {
+  auto buffer = kj::heapArray<kj::byte>(kCopyBuffer);
+  uint64_t position = 0;
+  for (;;) {
+    ssize_t count;
+    KJ_SYSCALL(count = pread(from, buffer.begin(), buffer.size(), static_cast<off_t>(position)));
+    if (count == 0) return end;
+    auto bytes = buffer.slice(0, static_cast<size_t>(count));
+    writeAt(to, end, bytes);
+    position += bytes.size();
+    end += bytes.size();
+  }
+}
+
+kj::Maybe<schema::ProgressSink::Client> sinkOf(auto params) {
+  if (!params.hasProgress()) return nullptr;
+  return params.getProgress();
+}
+
+}  // namespace
+
+// A job and its place in the list: both end with the last caller.
+class ImageStoreImpl::SharedJob {
+ public:
+  SharedJob(kj::Own<Running> runningParam, kj::String keyParam, kj::Own<PullJob> jobParam)
+      : running(kj::mv(runningParam)), key(kj::mv(keyParam)), job(kj::mv(jobParam)) {}
+  ~SharedJob() noexcept(false) {
+    if (!job->isShared()) running->jobs.erase(key);
+  }
+  KJ_DISALLOW_COPY_AND_MOVE(SharedJob);
+
+  PullJob& operator*() { return *job; }
+
+ private:
+  kj::Own<Running> running;
+  kj::String key;
+  kj::Own<PullJob> job;
+};
+
+ImageStoreImpl::ImageStoreImpl(PullServices services, const LayoutRoots& layouts, Log& log)
+    : services(services),
+      layouts(layouts),
+      log(log),
+      running(kj::refcounted<Running>()),
+      leases(kj::refcounted<ImageLeases>()) {}
+
+Reference ImageStoreImpl::parse(kj::StringPtr text) {
+  return Reference::parse(text, services.config.defaultRegistry);
+}
+
+schema::Image::Client ImageStoreImpl::imageOf(ImageIndex::Named named) {
+  return images.add(kj::heap<ImageImpl>(services.directory, kj::mv(named), kj::addRef(*leases)));
+}
+
+schema::Image::Client ImageStoreImpl::imageOf(const Reference& reference) {
+  KJ_IF_MAYBE (named, services.index.find(reference)) {
+    return imageOf(kj::mv(*named));
+  }
+  fail(FailureCode::NOT_FOUND, reference.canonical(), "there is no such image here",
+       "pull it first");
+}
+
+kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
+  auto params = context.getParams();
+  auto reference = parse(params.getReference());
+  auto options = params.getOptions();
+  auto wanted = PlatformName::resolve(options.getPlatform());
+
+  if (options.getPolicy() != schema::PullPolicy::ALWAYS) {
+    KJ_IF_MAYBE (named, services.index.find(reference)) {
+      auto has = PlatformName::resolve(named->image->resolved().getPlatform());
+      if (platformFit(wanted, has) != nullptr) {
+        context.getResults().setImage(imageOf(kj::mv(*named)));
+        co_return;
+      }
+    }
+    if (options.getPolicy() == schema::PullPolicy::NEVER) {
+      fail(FailureCode::NOT_FOUND, reference.canonical(),
+           kj::str("there is no such image here for ", wanted.describe()),
+           "the pull policy forbids to fetch it");
+    }
+  }
+
+  // Credentials are part of what is asked for: nobody joins a pull that another's password opens.
+  capnp::MallocMessageBuilder copy;
+  copy.setRoot(options.getCredentials());
+  auto key = kj::str(reference.canonical(), " ", wanted.describe(), " ",
+                     Digest::of(capnp::messageToFlatArray(copy).asBytes()));
+  kj::Own<PullJob> job;
+  KJ_IF_MAYBE (found, running->jobs.find(key)) {
+    job = kj::addRef(**found);
+  } else {
+    job = kj::refcounted<PullJob>(services, parse(params.getReference()));
+    if (reference.source == Reference::Source::layout) {
+      job->startLayout(layouts.open(reference), options.getPlatform());
+    } else {
+      job->startRegistry(options);
+    }
+    running->jobs.insert(kj::str(key), job.get());
+  }
+  SharedJob shared(kj::addRef(*running), kj::mv(key), kj::mv(job));
+  auto listener = (*shared).listen(sinkOf(params));
+  auto image = co_await (*shared).result();
+  log.info("pulled", {field("IMAGE", reference.canonical()),
+                      field("MANIFEST", image->resolved().getManifestDigest())});
+  context.getResults().setImage(imageOf(reference));
+}
+
+kj::Promise<void> ImageStoreImpl::importLayout(ImportLayoutContext context) {
+  auto params = context.getParams();
+  auto reference = parse(params.getReference());
+  auto directory = co_await takeFd(params.getLayout(), "layout");
+  PullJob job(services, parse(params.getReference()));
+  auto listener = job.listen(sinkOf(params));
+  capnp::MallocMessageBuilder platform;
+  job.startLayout(Layout(kj::mv(directory)), platform.initRoot<schema::ImagePlatform>());
+  auto image = co_await job.result();
+  log.info("imported", {field("IMAGE", reference.canonical()),
+                        field("MANIFEST", image->resolved().getManifestDigest())});
+  context.getResults().setImage(imageOf(reference));
+}
+
+kj::Promise<void> ImageStoreImpl::find(FindContext context) {
+  context.getResults().setImage(imageOf(parse(context.getParams().getReference())));
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> ImageStoreImpl::list(ListContext context) {
+  auto all = services.index.list();
+  auto out = context.getResults().initImages(static_cast<uint>(all.size()));
+  for (uint i = 0; i < out.size(); ++i) writeInfo(all[i], out[i]);
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> ImageStoreImpl::remove(RemoveContext context) {
+  services.index.removeReference(parse(context.getParams().getReference()));
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> ImageStoreImpl::prune(PruneContext context) {
+  auto freed = services.index.prune(
+      [this](kj::StringPtr name) { return leases->held.find(name) != nullptr; });
+  context.getResults().setFreedBytes(freed);
+  return kj::READY_NOW;
+}
+
+kj::Promise<ImageImpl*> ImageStoreImpl::imageBehind(schema::Image::Client client,
+                                                    schema::ImageType type) {
+  auto role = type == schema::ImageType::KERNEL ? "kernel"_kj : "system"_kj;
+  auto server = co_await images.getLocalServer(client);
+  KJ_IF_MAYBE (found, server) {
+    auto& image = kj::downcast<ImageImpl>(*found);
+    if (image.type() != type) {
+      fail(FailureCode::INVALID, image.reference(), kj::str("this is no ", role, " image"),
+           kj::str("its manifest must carry org.bulkhead.image.type=", role));
+    }
+    co_return &image;
+  }
+  fail(FailureCode::INVALID, role, "the image is not one of this store's");
+}
+
+// The boot archive of two images, made once.
+kj::AutoCloseFd ImageStoreImpl::openInitrd(ImageImpl& kernel, ImageImpl& system) {
+  auto name = kj::str(kernel.name(), "-", system.name());
+  KJ_IF_MAYBE (ready, services.directory.openIfExists("initrds", name)) {
+    return kj::mv(*ready);
+  }
+  return services.directory.make("initrds", name, [&](int fd) {
+    uint64_t end = appendFile(kernel.bootArchive(), fd, 0);
+    // The kernel looks for the next archive at a multiple of four.
+    end = (end + 3) / 4 * 4;
+    appendFile(system.mainFile(), fd, end);
+  });
+}
+
+kj::Promise<void> ImageStoreImpl::bootFiles(BootFilesContext context) {
+  auto params = context.getParams();
+  auto* kernel = co_await imageBehind(params.getKernel(), schema::ImageType::KERNEL);
+  auto* system = co_await imageBehind(params.getSystem(), schema::ImageType::SYSTEM);
+  auto files = context.getResults().initFiles();
+  files.setKernel(fileFor(kernel->mainFile()));
+  files.setInitrd(makeFile(openInitrd(*kernel, *system)));
+  files.setAddons(fileFor(kernel->addonsFile()));
+  files.setKernelVersion(kernel->kernelVersion());
+}
+
+}  // namespace bulkhead

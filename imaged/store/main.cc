@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include <kj/debug.h>
+
+#include "imaged/digest.h"
+#include "imaged/store/image-store.h"
+#include "sandbox-policies/imaged-policy.h"
+#include "services/runtime/crash-guard.h"
+#include "services/runtime/daemon.h"
+#include "services/runtime/passed-fds.h"
+#include "services/runtime/sandbox.h"
+#include "services/runtime/server.h"
+
+namespace {
+
+// systemd says where state and configuration are; tests say the same way.
+kj::String place(const char* variable, kj::StringPtr otherwise) {
+  const char* value = getenv(variable);
+  return kj::str(value == nullptr ? otherwise : kj::StringPtr(value));
+}
+
+kj::AutoCloseFd openDirectory(kj::StringPtr path) {
+  int raw;
+  KJ_SYSCALL(raw = open(path.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+             "the state directory must be there already", path);
+  return kj::AutoCloseFd(raw);
+}
+
+}  // namespace
+
+int main() {
+  using namespace bulkhead;
+  CrashGuard::install("imaged");
+  auto passed = PassedFds::receive();
+  Daemon daemon("imaged");
+  auto listener = passed.take("imaged");
+  passed.expectAllTaken();
+  auto config = ImagedConfig::load(place("BULKHEAD_IMAGED_CONFIG", "/etc/bulkhead/imaged.toml"));
+  auto statePath = place("STATE_DIRECTORY", "/var/lib/bulkhead/imaged");
+  auto state = openDirectory(statePath);
+  LayoutRoots layouts(config.layoutDirectories);
+  auto policy = PeerPolicy::of(Edge::images);
+  Sha256::prepare();
+
+  Sandbox sandbox("imaged");
+  sandbox.keepCapabilities({}).limitFiles(4096).guardMemory();
+  sandbox.allowPath(statePath, PathAccess::readWrite);
+  // A layout may lie anywhere: its directory's descriptor is the caller's authority, but the kernel
+  // asks for the path as well. What this user may read at all is a matter of owners and modes.
+  sandbox.allowPath("/", PathAccess::read);
+  sandbox.enter(imaged_policy);
+
+  StoreDirectory directory(kj::mv(state));
+  ImageIndex index(directory, daemon.log());
+  PullServices services{daemon.provider(), daemon.timer(), config, directory, index};
+  schema::ImageStore::Client store = kj::heap<ImageStoreImpl>(services, layouts, daemon.log());
+  ConnectionLimits limits;
+  return daemon.run(serve(daemon.provider(), daemon.timer(), kj::mv(listener), policy, limits,
+                          daemon.log(), [&](const PeerIdentity&) { return store; }));
+}

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the image store keeps on disk beside the packed files. Fields are only ever added.
+
+@0xd1a35f0e6c2b9847;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("bulkhead::record");
+using Worker = import "/schemas/image-worker.capnp";
+
+# images/MANIFEST/record: one packed image.
+struct ImageRecord {
+  resolved @0 :Worker.ResolveResult;
+  packedBytes @1 :UInt64;
+  entries @2 :UInt64;
+  kernelVersion @3 :Text;
+  packedUnixSeconds @4 :Int64;
+}
+
+# references/SHA256-OF-THE-NAME: what a name means.
+struct ReferenceRecord {
+  name @0 :Text;              # Reference::canonical()
+  manifestDigest @1 :Text;
+  pulledUnixSeconds @2 :Int64;
+}

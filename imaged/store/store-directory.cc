@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "imaged/store/store-directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <kj/debug.h>
+
+#include "services/runtime/failure.h"
+
+namespace bulkhead {
+namespace {
+
+constexpr size_t kMostSmallFile = 64u << 20;
+
+[[noreturn]] void failErrno(kj::StringPtr what, int error) {
+  if (error == ENOSPC || error == EDQUOT) {
+    fail(FailureCode::EXHAUSTED, "image store", "the disk is full");
+  }
+  fail(FailureCode::INTERNAL, "image store", kj::str(what, ": ", strerror(error)));
+}
+
+kj::AutoCloseFd openBelow(int directory, kj::StringPtr name, int flags, mode_t mode = 0) {
+  int raw = openat(directory, name.cStr(), flags | O_CLOEXEC | O_NOFOLLOW, mode);
+  if (raw < 0) failErrno(kj::str("cannot open ", name), errno);
+  return kj::AutoCloseFd(raw);
+}
+
+kj::AutoCloseFd openFolder(int directory, kj::StringPtr name) {
+  if (mkdirat(directory, name.cStr(), 0700) != 0 && errno != EEXIST) {
+    failErrno(kj::str("cannot make ", name), errno);
+  }
+  return openBelow(directory, name, O_RDONLY | O_DIRECTORY);
+}
+
+void sync(int fd, kj::StringPtr what) {
+  // After a failed fsync nobody knows what is on the disk: the thing is given up.
+  if (fsync(fd) != 0) failErrno(kj::str("cannot sync ", what), errno);
+}
+
+void renameBelow(int from, kj::StringPtr oldName, int to, kj::StringPtr newName, unsigned flags) {
+  // The library's own renameat2 makes another system call where no flag is set.
+  if (syscall(SYS_renameat2, from, oldName.cStr(), to, newName.cStr(), flags) != 0) {
+    failErrno(kj::str("cannot name ", newName), errno);
+  }
+}
+
+kj::Vector<kj::String> names(int directory) {
+  // The stream closes the descriptor it is given, and starts where another one left off.
+  auto own = openBelow(directory, ".", O_RDONLY | O_DIRECTORY);
+  DIR* stream = fdopendir(own.get());
+  if (stream == nullptr) failErrno("cannot list", errno);
+  own.release();
+  KJ_DEFER(closedir(stream));
+  kj::Vector<kj::String> result;
+  for (;;) {
+    errno = 0;
+    dirent* entry = readdir(stream);
+    if (entry == nullptr) {
+      if (errno != 0) failErrno("cannot list", errno);
+      return result;
+    }
+    auto name = kj::StringPtr(entry->d_name);
+    if (name != "." && name != "..") result.add(kj::str(name));
+  }
+}
+
+uint64_t bytesOf(int directory, kj::StringPtr name) {
+  struct stat status;
+  if (fstatat(directory, name.cStr(), &status, AT_SYMLINK_NOFOLLOW) != 0) return 0;
+  return static_cast<uint64_t>(status.st_blocks) * 512;
+}
+
+// A file, or a directory of files; returns the bytes freed.
+uint64_t removeBelow(int directory, kj::StringPtr name) {
+  uint64_t freed = 0;
+  int raw = openat(directory, name.cStr(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (raw >= 0) {
+    kj::AutoCloseFd inner(raw);
+    for (const auto& file : names(inner)) freed += removeBelow(inner, file);
+    if (unlinkat(directory, name.cStr(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+      failErrno(kj::str("cannot remove ", name), errno);
+    }
+    return freed;
+  }
+  freed = bytesOf(directory, name);
+  if (unlinkat(directory, name.cStr(), 0) != 0 && errno != ENOENT) {
+    failErrno(kj::str("cannot remove ", name), errno);
+  }
+  return freed;
+}
+
+}  // namespace
+
+Staging::~Staging() noexcept(false) {
+  if (!published) removeBelow(parent, name);
+}
+
+kj::AutoCloseFd Staging::create(kj::StringPtr file) {
+  return openBelow(directory, file, O_RDWR | O_CREAT | O_EXCL, 0400);
+}
+
+StoreDirectory::StoreDirectory(kj::AutoCloseFd directory)
+    : root(kj::mv(directory)),
+      images(openFolder(root, "images")),
+      references(openFolder(root, "references")),
+      initrds(openFolder(root, "initrds")),
+      temporary(openFolder(root, "tmp")) {
+  if (flock(root, LOCK_EX | LOCK_NB) != 0) {
+    fail(FailureCode::BUSY, "image store", "another process has the store open");
+  }
+  for (const auto& name : names(temporary)) removeBelow(temporary, name);
+  sync(root, "the store");
+}
+
+int StoreDirectory::folderFd(kj::StringPtr folder) const {
+  if (folder == "images") return images;
+  if (folder == "references") return references;
+  if (folder == "initrds") return initrds;
+  KJ_FAIL_REQUIRE("the store has no such folder", folder);
+}
+
+kj::String StoreDirectory::temporaryName(kj::StringPtr kind) {
+  return kj::str(kind, "-", ++serial);
+}
+
+kj::AutoCloseFd StoreDirectory::createUnnamed() {
+  auto name = temporaryName("blob");
+  auto fd = openBelow(temporary, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+  removeBelow(temporary, name);
+  return fd;
+}
+
+kj::Own<Staging> StoreDirectory::stage() {
+  auto name = temporaryName("image");
+  auto directory = openFolder(temporary, name);
+  return kj::heap<Staging>(temporary, kj::mv(name), kj::mv(directory));
+}
+
+void StoreDirectory::publishImage(Staging& staging, kj::StringPtr image) {
+  for (const auto& file : names(staging.directory)) {
+    auto fd = openBelow(staging.directory, file, O_RDONLY);
+    sync(fd, file);
+  }
+  sync(staging.directory, image);
+  renameBelow(temporary, staging.name, images, image, RENAME_NOREPLACE);
+  staging.published = true;
+  sync(images, "images");
+}
+
+uint64_t StoreDirectory::removeImage(kj::StringPtr image) {
+  // First it has no name any more; a crash from here on leaves something in tmp/ only.
+  auto name = temporaryName("gone");
+  renameBelow(images, image, temporary, name, RENAME_NOREPLACE);
+  sync(images, "images");
+  return removeBelow(temporary, name);
+}
+
+kj::AutoCloseFd StoreDirectory::openImageFile(kj::StringPtr image, kj::StringPtr file) {
+  auto directory = openBelow(images, image, O_RDONLY | O_DIRECTORY);
+  return openBelow(directory, file, O_RDONLY);
+}
+
+kj::Vector<kj::String> StoreDirectory::list(kj::StringPtr folder) {
+  return names(folderFd(folder));
+}
+
+kj::Array<kj::byte> StoreDirectory::read(kj::StringPtr folder, kj::StringPtr name) {
+  return readWholeFile(openBelow(folderFd(folder), name, O_RDONLY), kMostSmallFile, name);
+}
+
+void StoreDirectory::write(kj::StringPtr folder, kj::StringPtr name,
+                           kj::ArrayPtr<const kj::byte> bytes) {
+  make(folder, name, [&](int fd) {
+    auto rest = bytes;
+    while (rest.size() > 0) {
+      ssize_t n = ::write(fd, rest.begin(), rest.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) failErrno(kj::str("cannot write ", name), errno);
+      rest = rest.slice(static_cast<size_t>(n), rest.size());
+    }
+  });
+}
+
+kj::AutoCloseFd StoreDirectory::make(kj::StringPtr folder, kj::StringPtr name,
+                                     kj::FunctionParam<void(int fd)> fill) {
+  auto temporaryFile = temporaryName("file");
+  bool named = false;
+  KJ_DEFER(if (!named) unlinkat(temporary, temporaryFile.cStr(), 0));
+  {
+    auto fd = openBelow(temporary, temporaryFile, O_RDWR | O_CREAT | O_EXCL, 0400);
+    fill(fd);
+    sync(fd, name);
+  }
+  auto result = openBelow(temporary, temporaryFile, O_RDONLY);
+  int target = folderFd(folder);
+  renameBelow(temporary, temporaryFile, target, name, 0);
+  named = true;
+  sync(target, folder);
+  return result;
+}
+
+kj::Maybe<kj::AutoCloseFd> StoreDirectory::openIfExists(kj::StringPtr folder, kj::StringPtr name) {
+  int raw = openat(folderFd(folder), name.cStr(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (raw >= 0) return kj::AutoCloseFd(raw);
+  if (errno == ENOENT) return nullptr;
+  failErrno(kj::str("cannot open ", name), errno);
+}
+
+uint64_t StoreDirectory::remove(kj::StringPtr folder, kj::StringPtr name) {
+  int directory = folderFd(folder);
+  uint64_t freed = removeBelow(directory, name);
+  sync(directory, folder);
+  return freed;
+}
+
+kj::Array<kj::byte> readWholeFile(int fd, size_t most, kj::StringPtr what) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) failErrno(kj::str("cannot read ", what), errno);
+  if (!S_ISREG(status.st_mode)) {
+    fail(FailureCode::INVALID, what, "this is not a plain file");
+  }
+  if (status.st_size < 0 || static_cast<uint64_t>(status.st_size) > most) {
+    fail(FailureCode::EXHAUSTED, what,
+         kj::str("the file has ", status.st_size, " bytes; the limit is ", most));
+  }
+  auto bytes = kj::heapArray<kj::byte>(static_cast<size_t>(status.st_size));
+  size_t have = 0;
+  while (have < bytes.size()) {
+    ssize_t n = pread(fd, bytes.begin() + have, bytes.size() - have, static_cast<off_t>(have));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) failErrno(kj::str("cannot read ", what), errno);
+    if (n == 0) fail(FailureCode::CORRUPT, what, "the file became shorter while it was read");
+    have += static_cast<size_t>(n);
+  }
+  return bytes;
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "imaged/testing/imaged-fixture.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <kj/debug.h>
+
+namespace bulkhead::testing {
+
+void ImagedTest::startImaged(kj::StringPtr config) {
+  auto run = directory.makeDirectory("run");
+  auto state = directory.makeDirectory("state");
+  writeFile(directory.path("imaged.toml"), config.asBytes());
+  kj::Vector<kj::String> environment;
+  environment.add(kj::str("BULKHEAD_RUN=", run));
+  environment.add(kj::str("STATE_DIRECTORY=", state));
+  environment.add(kj::str("BULKHEAD_IMAGED_CONFIG=", directory.path("imaged.toml")));
+  if (fetch.get() == nullptr) {
+    fetch = kj::heap<AcceptUnit>(kj::str(run, "/fetch.sock"), IMAGED_FETCH, environment);
+    unpack = kj::heap<AcceptUnit>(kj::str(run, "/unpack.sock"), IMAGED_UNPACK, environment);
+  }
+  auto socket = kj::str(run, "/imaged.sock");
+  unlink(socket.cStr());
+  auto listener = listenAt(socket);
+  Program program;
+  program.command.add(kj::str(IMAGED));
+  program.environment = kj::mv(environment);
+  program.descriptors.add(listener.get());
+  program.descriptorNames = kj::str("imaged");
+  imaged = kj::heap<RunningProcess>(start(program));
+  connection = connectTo(*io.lowLevelProvider, socket);
+}
+
+int ImagedTest::stopImaged(int signal) {
+  connection = nullptr;
+  return imaged->stop(signal);
+}
+
+void ImagedTest::TearDown() {
+  if (imaged.get() == nullptr) return;
+  int status = stopImaged(SIGTERM);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "imaged ended with " << status;
+  fetch->stop();
+  unpack->stop();
+  EXPECT_EQ(fetch->killed(), 0u) << "a fetch worker was killed";
+  EXPECT_EQ(unpack->killed(), 0u) << "an unpack worker was killed";
+}
+
+schema::ImageStore::Client ImagedTest::store() {
+  return connection->bootstrap<schema::ImageStore>();
+}
+
+schema::Image::Client ImagedTest::pull(kj::StringPtr reference, schema::PullPolicy policy) {
+  auto request = store().pullRequest();
+  request.setReference(reference);
+  request.initOptions().setPolicy(policy);
+  return request.send().wait(io.waitScope).getImage();
+}
+
+Failure ImagedTest::pullFailure(kj::StringPtr reference, schema::PullPolicy policy) {
+  try {
+    pull(reference, policy);
+  } catch (const kj::Exception& e) {
+    return failureOf(e);
+  }
+  ADD_FAILURE() << "the pull of " << reference.cStr() << " did not fail";
+  return failure(FailureCode::INTERNAL, "", "");
+}
+
+kj::String ImagedTest::saveRoot(schema::Image::Client image) {
+  auto response = image.rootFileSystemRequest().send().wait(io.waitScope);
+  auto fd = KJ_REQUIRE_NONNULL(response.getFile().getFd().wait(io.waitScope));
+  off_t size = lseek(fd, 0, SEEK_END);
+  EXPECT_EQ(size % 4096, 0);
+  auto bytes = kj::heapArray<kj::byte>(static_cast<size_t>(size));
+  ssize_t count;
+  KJ_SYSCALL(count = pread(fd, bytes.begin(), bytes.size(), 0));
+  KJ_REQUIRE(static_cast<size_t>(count) == bytes.size());
+  auto path = directory.path("root.squashfs");
+  writeFile(path, bytes);
+  return path;
+}
+
+kj::String ImagedTest::listRoot(schema::Image::Client image) {
+  auto path = saveRoot(image);
+  return runForOutput({"unsquashfs", "-lln", "-d", "", path});
+}
+
+kj::String ImagedTest::readRoot(schema::Image::Client image, kj::StringPtr file) {
+  auto path = saveRoot(image);
+  return runForOutput({"unsquashfs", "-cat", path, file});
+}
+
+}  // namespace bulkhead::testing

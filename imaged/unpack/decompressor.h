@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include <kj/array.h>
+#include <kj/memory.h>
+#include <kj/string.h>
+
+#include "imaged/digest.h"
+#include "schemas/image-worker.capnp.h"
+
+namespace bulkhead {
+
+// A blob's bytes as they lie in its file, hashed in passing. Borrows the descriptor.
+class BlobSource {
+ public:
+  // `subject` names the layer in errors.
+  BlobSource(int fd, uint64_t size, kj::String subject);
+
+  // The bytes at hand; none at the end of the file or after `size` bytes.
+  kj::ArrayPtr<const kj::byte> peek();
+  void consume(size_t count);
+
+  // Reads what is left and returns the digest of all. Fails with `digestMismatch` when the file
+  // has not exactly `size` bytes.
+  Digest finish();
+
+  uint64_t consumed() const { return position - (filled - taken); }
+  kj::StringPtr subject() const { return name; }
+
+ private:
+  int fd;
+  uint64_t size;
+  kj::String name;
+  kj::Array<kj::byte> buffer;
+  size_t taken = 0;
+  size_t filled = 0;
+  uint64_t position = 0;
+  Sha256 hash;
+};
+
+// A stream of bytes taken out of its compression.
+class Decompressor {
+ public:
+  virtual ~Decompressor() noexcept(false) {}
+
+  // Fills a part of `out`; 0 only at the end of the stream. Everything in the source belongs to the
+  // stream: whatever follows a member or frame must be another one. Fails with `invalid`.
+  virtual size_t read(kj::ArrayPtr<kj::byte> out) = 0;
+};
+
+// `source` is borrowed. Windows larger than 8 MiB are refused (RFC 8878, 3.1.1.1.2).
+kj::Own<Decompressor> makeDecompressor(schema::Layer::Compression compression, BlobSource& source);
+
+}  // namespace bulkhead

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox-policies/policy-names.h"
+
+#include <asm/ioctls.h>
+#include <asm/prctl.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/fs.h>
+#include <linux/fsverity.h>
+#include <linux/futex.h>
+#include <linux/loop.h>
+#include <linux/memfd.h>
+#include <linux/netlink.h>
+#include <linux/prctl.h>
+#include <linux/rseq.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <xen/xen.h>
+// These need the types above.
+#include <xen/sys/evtchn.h>
+#include <xen/sys/gntdev.h>
+#include <xen/sys/privcmd.h>
+
+#include <cerrno>
+
+namespace bulkhead::policy {
+namespace {
+
+struct Named {
+  kj::StringPtr name;
+  uint64_t value;
+};
+
+// A constant stands here under its own name, with the value the header gives it. Signed ones
+// (AT_FDCWD) are kept in 32 bits, as the kernel reads them.
+template <typename T>
+constexpr uint64_t widen(T value) {
+  if constexpr (sizeof(T) > 4) {
+    return static_cast<uint64_t>(value);
+  } else {
+    return static_cast<uint32_t>(value);
+  }
+}
+#define NAMED(constant) {#constant ""_kj, widen(constant)}
+
+const Named constants[] = {
+    // socket families, types, protocols
+    NAMED(AF_UNIX),
+    NAMED(AF_INET),
+    NAMED(AF_INET6),
+    NAMED(AF_NETLINK),
+    NAMED(AF_PACKET),
+    NAMED(SOCK_STREAM),
+    NAMED(SOCK_DGRAM),
+    NAMED(SOCK_SEQPACKET),
+    NAMED(SOCK_RAW),
+    NAMED(SOCK_CLOEXEC),
+    NAMED(SOCK_NONBLOCK),
+    NAMED(IPPROTO_IP),
+    NAMED(IPPROTO_IPV6),
+    NAMED(IPPROTO_TCP),
+    NAMED(IPPROTO_UDP),
+    NAMED(NETLINK_ROUTE),
+    NAMED(NETLINK_NETFILTER),
+    NAMED(NETLINK_KOBJECT_UEVENT),
+    // socket options and flags
+    NAMED(SOL_SOCKET),
+    NAMED(SOL_TCP),
+    NAMED(SOL_NETLINK),
+    NAMED(SO_ERROR),
+    NAMED(SO_TYPE),
+    NAMED(SO_PEERCRED),
+    NAMED(SO_PEERSEC),
+    NAMED(SO_PEERPIDFD),
+    NAMED(SO_PEERGROUPS),
+    NAMED(SO_DOMAIN),
+    NAMED(SO_PROTOCOL),
+    NAMED(SO_ACCEPTCONN),
+    NAMED(SO_SNDBUF),
+    NAMED(SO_RCVBUF),
+    NAMED(SO_SNDBUFFORCE),
+    NAMED(SO_RCVBUFFORCE),
+    NAMED(SO_KEEPALIVE),
+    NAMED(SO_REUSEADDR),
+    NAMED(SO_PASSCRED),
+    NAMED(SO_SNDTIMEO),
+    NAMED(SO_RCVTIMEO),
+    NAMED(TCP_NODELAY),
+    NAMED(TCP_KEEPIDLE),
+    NAMED(TCP_KEEPINTVL),
+    NAMED(TCP_KEEPCNT),
+    NAMED(TCP_MAXSEG),
+    NAMED(TCP_INFO),
+    NAMED(TCP_USER_TIMEOUT),
+    NAMED(TCP_FASTOPEN_CONNECT),
+    NAMED(IPV6_V6ONLY),
+    NAMED(IP_RECVERR),
+    NAMED(IPV6_RECVERR),
+    NAMED(IP_MTU_DISCOVER),
+    NAMED(IP_TOS),
+    NAMED(IPV6_TCLASS),
+    NAMED(NETLINK_ADD_MEMBERSHIP),
+    NAMED(NETLINK_DROP_MEMBERSHIP),
+    NAMED(NETLINK_EXT_ACK),
+    NAMED(NETLINK_CAP_ACK),
+    NAMED(NETLINK_GET_STRICT_CHK),
+    NAMED(NETLINK_NO_ENOBUFS),
+    NAMED(NETLINK_BROADCAST_ERROR),
+    NAMED(NETLINK_PKTINFO),
+    NAMED(NETLINK_LISTEN_ALL_NSID),
+    NAMED(MSG_DONTWAIT),
+    NAMED(MSG_NOSIGNAL),
+    NAMED(MSG_CMSG_CLOEXEC),
+    NAMED(MSG_PEEK),
+    NAMED(MSG_TRUNC),
+    NAMED(MSG_WAITALL),
+    NAMED(SHUT_RD),
+    NAMED(SHUT_WR),
+    NAMED(SHUT_RDWR),
+    // memory
+    NAMED(PROT_NONE),
+    NAMED(PROT_READ),
+    NAMED(PROT_WRITE),
+    NAMED(PROT_EXEC),
+    NAMED(MAP_SHARED),
+    NAMED(MAP_PRIVATE),
+    NAMED(MAP_FIXED),
+    NAMED(MAP_FIXED_NOREPLACE),
+    NAMED(MAP_ANONYMOUS),
+    NAMED(MAP_NORESERVE),
+    NAMED(MAP_STACK),
+    NAMED(MAP_POPULATE),
+    NAMED(MAP_LOCKED),
+    NAMED(MAP_HUGETLB),
+    NAMED(MAP_GROWSDOWN),
+    NAMED(MREMAP_MAYMOVE),
+    NAMED(MREMAP_FIXED),
+    NAMED(MREMAP_DONTUNMAP),
+    NAMED(MADV_NORMAL),
+    NAMED(MADV_SEQUENTIAL),
+    NAMED(MADV_WILLNEED),
+    NAMED(MADV_DONTNEED),
+    NAMED(MADV_FREE),
+    NAMED(MADV_HUGEPAGE),
+    NAMED(MADV_NOHUGEPAGE),
+    NAMED(MADV_DONTDUMP),
+    NAMED(MADV_DONTFORK),
+    NAMED(MADV_WIPEONFORK),
+    NAMED(MS_SYNC),
+    NAMED(MS_ASYNC),
+    NAMED(MFD_CLOEXEC),
+    NAMED(MFD_ALLOW_SEALING),
+    NAMED(MFD_NOEXEC_SEAL),
+    NAMED(ARCH_SET_FS),
+    // files
+    NAMED(AT_FDCWD),
+    NAMED(AT_EMPTY_PATH),
+    NAMED(AT_SYMLINK_NOFOLLOW),
+    NAMED(AT_REMOVEDIR),
+    NAMED(AT_SYMLINK_FOLLOW),
+    NAMED(AT_EACCESS),
+    NAMED(AT_NO_AUTOMOUNT),
+    NAMED(O_ACCMODE),
+    NAMED(O_RDONLY),
+    NAMED(O_WRONLY),
+    NAMED(O_RDWR),
+    NAMED(O_CREAT),
+    NAMED(RWF_NOWAIT),
+    NAMED(O_EXCL),
+    NAMED(O_TRUNC),
+    NAMED(O_APPEND),
+    NAMED(O_NONBLOCK),
+    NAMED(O_CLOEXEC),
+    NAMED(O_DIRECTORY),
+    NAMED(O_NOFOLLOW),
+    NAMED(O_PATH),
+    NAMED(O_DIRECT),
+    NAMED(O_DSYNC),
+    NAMED(O_SYNC),
+    NAMED(O_TMPFILE),
+    NAMED(O_NOCTTY),
+    NAMED(O_NOATIME),
+    NAMED(O_ASYNC),
+
+    NAMED(F_DUPFD),
+    NAMED(F_DUPFD_CLOEXEC),
+    NAMED(F_GETFD),
+    NAMED(F_SETFD),
+    NAMED(F_GETFL),
+    NAMED(F_SETFL),
+    NAMED(F_GETLK),
+    NAMED(F_SETLK),
+    NAMED(F_SETLKW),
+    NAMED(F_OFD_GETLK),
+    NAMED(F_OFD_SETLK),
+    NAMED(F_OFD_SETLKW),
+    NAMED(F_ADD_SEALS),
+    NAMED(F_GET_SEALS),
+    NAMED(F_SETPIPE_SZ),
+    NAMED(F_GETPIPE_SZ),
+    NAMED(FD_CLOEXEC),
+    NAMED(SEEK_SET),
+    NAMED(SEEK_CUR),
+    NAMED(SEEK_END),
+    NAMED(SEEK_DATA),
+    NAMED(SEEK_HOLE),
+    NAMED(FALLOC_FL_KEEP_SIZE),
+    NAMED(FALLOC_FL_PUNCH_HOLE),
+    NAMED(RENAME_NOREPLACE),
+    NAMED(RENAME_EXCHANGE),
+    NAMED(CLOSE_RANGE_CLOEXEC),
+    NAMED(LOCK_EX),
+    NAMED(LOCK_SH),
+    NAMED(LOCK_UN),
+    NAMED(LOCK_NB),
+    NAMED(R_OK),
+    NAMED(W_OK),
+    NAMED(X_OK),
+    NAMED(F_OK),
+    // ioctl: descriptors, terminals, files
+    NAMED(FIONBIO),
+    NAMED(FIOCLEX),
+    NAMED(FIONREAD),
+    NAMED(TCGETS),
+    NAMED(TIOCGWINSZ),
+    NAMED(SIOCGIFINDEX),
+    NAMED(SIOCGIFNAME),
+    NAMED(FICLONE),
+    NAMED(FICLONERANGE),
+    NAMED(FS_IOC_ENABLE_VERITY),
+    NAMED(FS_IOC_MEASURE_VERITY),
+    NAMED(FS_IOC_GETFLAGS),
+    NAMED(BLKGETSIZE64),
+    NAMED(BLKSSZGET),
+    NAMED(BLKFLSBUF),
+    // ioctl: loop devices
+    NAMED(LOOP_SET_FD),
+    NAMED(LOOP_CLR_FD),
+    NAMED(LOOP_SET_STATUS64),
+    NAMED(LOOP_GET_STATUS64),
+    NAMED(LOOP_SET_CAPACITY),
+    NAMED(LOOP_SET_DIRECT_IO),
+    NAMED(LOOP_SET_BLOCK_SIZE),
+    NAMED(LOOP_CONFIGURE),
+    NAMED(LOOP_CTL_ADD),
+    NAMED(LOOP_CTL_REMOVE),
+    NAMED(LOOP_CTL_GET_FREE),
+    // ioctl: Xen
+    NAMED(IOCTL_PRIVCMD_HYPERCALL),
+    NAMED(IOCTL_PRIVCMD_MMAP),
+    NAMED(IOCTL_PRIVCMD_MMAPBATCH),
+    NAMED(IOCTL_PRIVCMD_MMAPBATCH_V2),
+    NAMED(IOCTL_PRIVCMD_DM_OP),
+    NAMED(IOCTL_PRIVCMD_RESTRICT),
+    NAMED(IOCTL_PRIVCMD_MMAP_RESOURCE),
+    NAMED(IOCTL_PRIVCMD_UNIMPLEMENTED),
+    NAMED(IOCTL_EVTCHN_BIND_VIRQ),
+    NAMED(IOCTL_EVTCHN_BIND_INTERDOMAIN),
+    NAMED(IOCTL_EVTCHN_BIND_UNBOUND_PORT),
+    NAMED(IOCTL_EVTCHN_UNBIND),
+    NAMED(IOCTL_EVTCHN_NOTIFY),
+    NAMED(IOCTL_EVTCHN_RESET),
+    NAMED(IOCTL_EVTCHN_RESTRICT_DOMID),
+    NAMED(IOCTL_GNTDEV_MAP_GRANT_REF),
+    NAMED(IOCTL_GNTDEV_UNMAP_GRANT_REF),
+    NAMED(IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR),
+    NAMED(IOCTL_GNTDEV_SET_MAX_GRANTS),
+    NAMED(IOCTL_GNTDEV_SET_UNMAP_NOTIFY),
+    NAMED(IOCTL_GNTDEV_GRANT_COPY),
+    // processes, threads, signals
+    NAMED(CLONE_VM),
+    NAMED(CLONE_FS),
+    NAMED(CLONE_FILES),
+    NAMED(CLONE_SIGHAND),
+    NAMED(CLONE_THREAD),
+    NAMED(CLONE_SYSVSEM),
+    NAMED(CLONE_SETTLS),
+    NAMED(CLONE_PARENT_SETTID),
+    NAMED(CLONE_CHILD_CLEARTID),
+    NAMED(CLONE_NEWUSER),
+    NAMED(CLONE_NEWNS),
+    NAMED(CLONE_NEWNET),
+    NAMED(CLONE_NEWPID),
+    NAMED(CLONE_NEWIPC),
+    NAMED(CLONE_NEWUTS),
+    NAMED(CLONE_NEWCGROUP),
+    NAMED(CLONE_VFORK),
+    NAMED(PR_SET_NAME),
+    NAMED(PR_GET_NAME),
+    NAMED(PR_SET_VMA),
+    NAMED(PR_SET_VMA_ANON_NAME),
+    NAMED(PR_SET_DUMPABLE),
+    NAMED(PR_SET_PDEATHSIG),
+    NAMED(PR_SET_NO_NEW_PRIVS),
+    NAMED(PR_CAPBSET_READ),
+    NAMED(PR_SET_TIMERSLACK),
+    NAMED(RLIMIT_STACK),
+    NAMED(RLIMIT_NOFILE),
+    NAMED(RLIMIT_AS),
+    NAMED(RLIMIT_CORE),
+    NAMED(RLIMIT_NPROC),
+    NAMED(RLIMIT_FSIZE),
+    NAMED(SIGABRT),
+    NAMED(SIGBUS),
+    NAMED(SIGFPE),
+    NAMED(SIGILL),
+    NAMED(SIGSEGV),
+    NAMED(SIGSYS),
+    NAMED(SIGTERM),
+    NAMED(SIGINT),
+    NAMED(SIGKILL),
+    NAMED(SIGCHLD),
+    NAMED(SIGPIPE),
+    NAMED(SIGUSR1),
+    NAMED(SIGURG),
+    NAMED(SIGHUP),
+    NAMED(SIG_BLOCK),
+    NAMED(SIG_UNBLOCK),
+    NAMED(SIG_SETMASK),
+    NAMED(FUTEX_WAIT),
+    NAMED(FUTEX_WAKE),
+    NAMED(FUTEX_WAIT_BITSET),
+    NAMED(FUTEX_WAKE_BITSET),
+    NAMED(FUTEX_REQUEUE),
+    NAMED(FUTEX_CMP_REQUEUE),
+    NAMED(FUTEX_LOCK_PI),
+    NAMED(FUTEX_CMD_MASK),
+    NAMED(FUTEX_UNLOCK_PI),
+    NAMED(FUTEX_PRIVATE_FLAG),
+    NAMED(FUTEX_CLOCK_REALTIME),
+    NAMED(RSEQ_FLAG_UNREGISTER),
+    // events, time, randomness
+    NAMED(EPOLL_CLOEXEC),
+    NAMED(EPOLL_CTL_ADD),
+    NAMED(EPOLL_CTL_MOD),
+    NAMED(EPOLL_CTL_DEL),
+    NAMED(EFD_CLOEXEC),
+    NAMED(EFD_NONBLOCK),
+    NAMED(EFD_SEMAPHORE),
+    NAMED(SFD_CLOEXEC),
+    NAMED(SFD_NONBLOCK),
+    NAMED(TFD_CLOEXEC),
+    NAMED(TFD_NONBLOCK),
+    NAMED(TFD_TIMER_ABSTIME),
+    NAMED(CLOCK_REALTIME),
+    NAMED(CLOCK_MONOTONIC),
+    NAMED(CLOCK_BOOTTIME),
+    NAMED(CLOCK_REALTIME_COARSE),
+    NAMED(CLOCK_MONOTONIC_COARSE),
+    NAMED(CLOCK_MONOTONIC_RAW),
+    NAMED(CLOCK_PROCESS_CPUTIME_ID),
+    NAMED(CLOCK_THREAD_CPUTIME_ID),
+    NAMED(TIMER_ABSTIME),
+    NAMED(GRND_NONBLOCK),
+    NAMED(GRND_RANDOM),
+    NAMED(GRND_INSECURE),
+    NAMED(STDIN_FILENO),
+    NAMED(STDOUT_FILENO),
+    NAMED(STDERR_FILENO),
+};
+
+const Named errnos[] = {
+    NAMED(EPERM),   NAMED(ENOENT),          NAMED(EBADF),   NAMED(EAGAIN),     NAMED(ENOMEM),
+    NAMED(EACCES),  NAMED(ENODEV),          NAMED(EINVAL),  NAMED(ENOTTY),     NAMED(EROFS),
+    NAMED(ENOSYS),  NAMED(ENODATA),         NAMED(ENOTSUP), NAMED(EOPNOTSUPP), NAMED(EAFNOSUPPORT),
+    NAMED(ENOTDIR), NAMED(EPROTONOSUPPORT),
+};
+#undef NAMED
+
+template <size_t size>
+kj::Maybe<uint64_t> find(const Named (&table)[size], kj::StringPtr name) {
+  for (const auto& entry : table) {
+    if (entry.name == name) return entry.value;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+kj::Maybe<uint64_t> constantValue(kj::StringPtr name) { return find(constants, name); }
+
+kj::Maybe<uint16_t> errnoValue(kj::StringPtr name) {
+  return find(errnos, name).map([](uint64_t value) { return static_cast<uint16_t>(value); });
+}
+
+}  // namespace bulkhead::policy

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/cli/completion.h"
+
+namespace bulkhead {
+
+const kj::StringPtr kBashCompletion = R"bash(# bash completion for bulkhead
+_bulkhead() {
+  local word=${COMP_WORDS[COMP_CWORD]} first=${COMP_WORDS[1]:-} second=${COMP_WORDS[2]:-}
+  local run="--rm --keep --name --memory --vcpus --pv --pvh --network -e -w -u --entrypoint -i -t
+    --hostname --label --pull --kernel --system --kernel-options --read-only --timings --help"
+  local choices=
+  if ((COMP_CWORD == 1)); then
+    choices="run zone image host version completion --output --help"
+  elif ((COMP_CWORD == 2)) && [[ $word != -* ]]; then
+    case $first in
+      zone) choices="launch list exec logs destroy wait info console";;
+      image) choices="pull list remove";;
+      host) choices=status;;
+      completion) choices=bash;;
+      run) choices=$(bulkhead image list --quiet 2>/dev/null);;
+    esac
+  else
+    case $first/$second in
+      run/* | zone/launch) choices=$run;;
+      zone/exec | zone/logs | zone/destroy | zone/wait | zone/info | zone/console)
+        choices=$(bulkhead zone list --quiet 2>/dev/null);;
+    esac
+  fi
+  mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$word")
+}
+complete -F _bulkhead bulkhead
+)bash"_kj;
+
+}  // namespace bulkhead

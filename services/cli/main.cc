@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// bulkhead: the command. Here are the words it understands; what they do is in the other files.
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+
+#include "services/cli/completion.h"
+#include "services/cli/host-commands.h"
+#include "services/cli/run-command.h"
+#include "services/cli/zone-commands.h"
+
+namespace bulkhead {
+namespace {
+
+using Action = std::function<int(CommandContext&)>;
+
+// What parsing left over: the words that the command does not treat as options.
+std::vector<std::string> restOf(const CLI::App& app, const char* missing) {
+  auto rest = app.remaining();
+  if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
+  if (rest.empty()) throw CLI::RequiredError(missing);
+  if (rest[0].size() > 1 && rest[0][0] == '-') throw CLI::ExtrasError({rest[0]});
+  return rest;
+}
+
+void addLaunchOptions(CLI::App& app, LaunchOptions& options) {
+  app.add_option("--name", options.name, "name of the zone (made up when missing)");
+  app.add_option("-m,--memory", options.memory, "memory in MiB, or with M or G (default 256M)");
+  app.add_option("--vcpus", options.vcpus, "virtual CPUs, 1 to 64 (default 1)");
+  auto* pv = app.add_flag("--pv", options.pv, "paravirtual zone");
+  app.add_flag("--pvh", options.pvh, "hardware-assisted zone (the default where possible)")
+      ->excludes(pv);
+  app.add_option("--network", options.network, "default, or none")
+      ->check(CLI::IsMember({"default", "none"}));
+  app.add_option("-e,--env", options.environment, "KEY=value, or KEY to pass on one's own")
+      ->allow_extra_args(false);
+  app.add_option("-w,--workdir", options.workingDirectory, "working directory in the container");
+  app.add_option("-u,--user", options.user, "user[:group], names or numbers");
+  app.add_option("--entrypoint", options.entrypoint, "replaces the image's entry point")
+      ->allow_extra_args(false);
+  app.add_option("--hostname", options.hostname, "host name (default: the zone's name)");
+  app.add_option("-l,--label", options.labels, "KEY=value kept with the zone")
+      ->allow_extra_args(false);
+  app.add_option("--pull", options.pull, "missing (default), always or never")
+      ->check(CLI::IsMember({"missing", "always", "never"}));
+  app.add_option("--kernel", options.kernelImage, "kernel image instead of the configured one");
+  app.add_option("--system", options.systemImage, "system image instead of the configured one");
+  app.add_option("--kernel-options", options.kernelOptions, "added to the kernel's command line");
+  app.add_flag("--read-only", options.readOnly, "root file system read-only");
+  app.add_flag("--timings", options.timings, "how long each step took, on standard error");
+}
+
+class Words {
+ public:
+  Words() {
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.name("bulkhead");
+    addOutput(app);
+    app.footer("Exit codes: the container's own for run, zone exec and zone wait; 125 when "
+               "Bulkhead failed,\n126 and 127 when the command cannot be run or found, 128+N for "
+               "signal N.\n`bulkhead COMMAND --help` says more about a command.");
+    addRun();
+    addZone();
+    addImages();
+    addHost();
+  }
+
+  // Throws CLI::ParseError for words it does not understand.
+  Action parse(int argc, char** argv) {
+    app.parse(argc, argv);
+    return action;
+  }
+
+  CLI::App app{"Bulkhead runs containers in zones: each with a kernel of its own, on Xen."};
+  std::string output = "table";
+
+ private:
+  Action action;
+  LaunchOptions launch;
+  ExecOptions exec;
+  LogsOptions logs;
+  PullCommandOptions pull;
+  std::string name;
+  std::vector<std::string> names;
+  bool flag = false;
+
+  // Everything after the first word that is no option belongs to the container, options included;
+  // so parsing stops there and nothing is handed up to the words before.
+  void takeRest(CLI::App& sub, const std::string& usage) {
+    sub.prefix_command();
+    sub.fallthrough(false);
+    sub.usage(usage);
+    addOutput(sub);
+  }
+
+  void addOutput(CLI::App& to) {
+    to.add_option("-o,--output", output, "table (default) or json")
+        ->check(CLI::IsMember({"table", "json"}));
+  }
+
+  CLI::App& add(CLI::App& to, const char* word, const char* help, Action what,
+                const char* examples = "") {
+    auto& sub = *to.add_subcommand(word, help);
+    sub.footer(examples);
+    sub.final_callback([this, what]() { action = what; });
+    return sub;
+  }
+
+  void addRun() {
+    auto& run = *app.add_subcommand("run", "run a container in a zone of its own");
+    takeRest(run, "Usage: bulkhead run [OPTIONS] IMAGE [COMMAND ARGS...]");
+    addLaunchOptions(run, launch);
+    auto* rm = run.add_flag("--rm", launch.removeWhenExited, "remove the zone at the end (default)");
+    run.add_flag("--keep", launch.keep, "keep the zone and its log at the end")->excludes(rm);
+    run.add_flag("-i,--interactive", launch.input, "standard input goes to the container");
+    run.add_flag("-t,--tty", launch.terminal, "give the container a terminal");
+    run.footer("Examples:\n"
+               "  bulkhead run debian:13 uname -a\n"
+               "  bulkhead run -it --memory 512M debian:13 bash\n"
+               "  echo hello | bulkhead run -i busybox cat");
+    run.final_callback([this, &run]() {
+      takeImage(run);
+      action = [this](CommandContext& context) { return runCommand(context, launch); };
+    });
+  }
+
+  void takeImage(CLI::App& from) {
+    auto rest = restOf(from, "IMAGE");
+    launch.image = rest[0];
+    launch.command.assign(rest.begin() + 1, rest.end());
+  }
+
+  void addZone() {
+    auto& zone = *app.add_subcommand("zone", "zones: launch, list, exec, logs, destroy, wait");
+    zone.require_subcommand(1);
+
+    auto& start = *zone.add_subcommand("launch", "launch a zone and leave it running");
+    takeRest(start, "Usage: bulkhead zone launch [OPTIONS] IMAGE [COMMAND ARGS...]");
+    addLaunchOptions(start, launch);
+    start.add_flag("--rm", launch.removeWhenExited, "remove the zone when its container has ended");
+    start.add_flag("--keep", launch.keep, "keep the record of a launch that failed");
+    start.add_flag("--no-wait", launch.noWait, "do not wait until the zone is ready");
+    start.footer("Example:\n  bulkhead zone launch --name web nginx");
+    start.final_callback([this, &start]() {
+      takeImage(start);
+      action = [this](CommandContext& context) { return launchCommand(context, launch); };
+    });
+
+    auto& list = add(zone, "list", "list zones", [this](CommandContext& context) {
+      return listZonesCommand(context, flag ? ListDetail::namesOnly : ListDetail::all);
+    });
+    list.add_flag("-q,--quiet", flag, "names only");
+
+    auto& run = *zone.add_subcommand("exec", "run a further process in a zone");
+    takeRest(run, "Usage: bulkhead zone exec [OPTIONS] ZONE COMMAND [ARGS...]");
+    run.add_flag("-i,--interactive", exec.input, "standard input goes to the process");
+    run.add_flag("-t,--tty", exec.terminal, "give the process a terminal");
+    run.add_option("-e,--env", exec.environment, "KEY=value, or KEY to pass on one's own")
+        ->allow_extra_args(false);
+    run.add_option("-w,--workdir", exec.workingDirectory, "working directory");
+    run.add_option("-u,--user", exec.user, "user[:group], names or numbers");
+    run.footer("Example:\n  bulkhead zone exec -it web sh");
+    run.final_callback([this, &run]() {
+      auto rest = restOf(run, "ZONE");
+      if (rest.size() < 2) throw CLI::RequiredError("COMMAND");
+      exec.zone = rest[0];
+      exec.command.assign(rest.begin() + 1, rest.end());
+      action = [this](CommandContext& context) { return execCommand(context, exec); };
+    });
+
+    auto& log = add(
+        zone, "logs", "show what a zone's container wrote",
+        [this](CommandContext& context) { return logsCommand(context, logs); },
+        "Example:\n  bulkhead zone logs -f --tail 20 web");
+    log.add_option("ZONE", logs.zone)->required();
+    log.add_flag("-f,--follow", logs.follow, "go on until the container ends");
+    log.add_option("--tail", logs.tail, "only the last lines");
+
+    add(zone, "destroy", "end zones and leave nothing of them",
+        [this](CommandContext& context) { return destroyCommand(context, names); })
+        .add_option("ZONE", names)
+        ->required();
+    add(zone, "wait", "wait until a zone's container has ended; its exit code is ours",
+        [this](CommandContext& context) { return waitCommand(context, name); })
+        .add_option("ZONE", name)
+        ->required();
+    add(zone, "info", "show one zone in all detail",
+        [this](CommandContext& context) { return zoneInfoCommand(context, name); })
+        .add_option("ZONE", name)
+        ->required();
+    auto& console = add(zone, "console", "show a zone's kernel messages",
+                        [this](CommandContext& context) {
+                          return consoleCommand(context, name, flag ? ConsoleReach::follow
+                                                                    : ConsoleReach::history);
+                        });
+    console.add_option("ZONE", name)->required();
+    console.add_flag("-f,--follow", flag, "go on until the zone ends");
+  }
+
+  void addImages() {
+    auto& image = *app.add_subcommand("image", "images: pull, list, remove");
+    image.require_subcommand(1);
+    auto& get = add(
+        image, "pull", "get an image from its registry",
+        [this](CommandContext& context) { return pullCommand(context, pull); },
+        "Examples:\n  bulkhead image pull debian:13\n"
+        "  BULKHEAD_REGISTRY_PASSWORD=... bulkhead image pull --user me registry.example/app");
+    get.add_option("IMAGE", pull.reference)->required();
+    get.add_flag("--always", pull.always, "ask the registry even when the image is here");
+    get.add_option("--user", pull.user, "user at the registry");
+    auto& list = add(image, "list", "list images", [this](CommandContext& context) {
+      return listImagesCommand(context, flag ? ImageDetail::referencesOnly : ImageDetail::all);
+    });
+    list.add_flag("-q,--quiet", flag, "references only");
+    add(image, "remove", "forget an image (administrators)",
+        [this](CommandContext& context) { return removeImageCommand(context, name); })
+        .add_option("IMAGE", name)
+        ->required();
+  }
+
+  void addHost() {
+    auto& host = *app.add_subcommand("host", "this host: status");
+    host.require_subcommand(1);
+    add(host, "status", "the hypervisor and what it has left", hostStatusCommand);
+    add(app, "version", "versions of the command and of zoned", versionCommand);
+    auto& completion = *app.add_subcommand("completion", "print a completion script");
+    completion.require_subcommand(1);
+    add(completion, "bash", "for bash: source <(bulkhead completion bash)",
+        [](CommandContext& context) {
+          context.print(kBashCompletion);
+          return 0;
+        });
+  }
+};
+
+// Ends as the signal would have ended us, so that a shell's loop stops as well.
+[[noreturn]] void endBy(int number) {
+  signal(number, SIG_DFL);
+  sigset_t all;
+  sigemptyset(&all);
+  sigaddset(&all, number);
+  sigprocmask(SIG_UNBLOCK, &all, nullptr);
+  raise(number);
+  _exit(kSignalBase + number);
+}
+
+int mainOf(int argc, char** argv) {
+  Words words;
+  Action action;
+  try {
+    action = words.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return words.app.exit(error) == 0 ? 0 : kOwnFailure;
+  }
+  int interruptedBy = 0;
+  try {
+    CommandContext context;
+    if (words.output == "json") context.format = OutputFormat::json;
+    return action(context);
+  } catch (const Interrupted& interruption) {
+    interruptedBy = interruption.signal;
+  } catch (...) {
+    auto exception = kj::getCaughtExceptionAsKj();
+    printFailure(exception);
+    return exitCodeOf(failureOf(exception).code);
+  }
+  endBy(interruptedBy);
+}
+
+}  // namespace
+}  // namespace bulkhead
+
+int main(int argc, char** argv) { return bulkhead::mainOf(argc, argv); }

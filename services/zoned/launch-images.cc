@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/zoned/launch-images.h"
+
+#include "services/runtime/files.h"
+#include "services/zoned/spec.h"
+
+namespace bulkhead {
+namespace {
+
+kj::Promise<schema::Image::Client> pull(schema::ImageStore::Client store, kj::StringPtr reference,
+                                        schema::PullPolicy policy, ProgressRelay& progress) {
+  auto request = store.pullRequest();
+  request.setReference(reference);
+  request.initOptions().setPolicy(policy);
+  request.setProgress(progress.forwarder());
+  auto response = co_await request.send();
+  co_return response.getImage();
+}
+
+class Gathering {
+ public:
+  Gathering(schema::ImageStore::Client store, ZoneRecord& record, ProgressRelay& progress)
+      : store(kj::mv(store)), record(record), progress(progress) {}
+
+  kj::Promise<LaunchImages> run() {
+    auto parts = kj::heapArrayBuilder<kj::Promise<void>>(2);
+    parts.add(fetchRoot());
+    parts.add(fetchBootFiles());
+    co_await kj::joinPromisesFailFast(parts.finish());
+    co_return kj::mv(images);
+  }
+
+ private:
+  schema::ImageStore::Client store;
+  ZoneRecord& record;
+  ProgressRelay& progress;
+  LaunchImages images;
+
+  kj::Promise<void> fetchRoot() {
+    auto spec = record.spec();
+    auto image =
+        co_await pull(store, spec.getImage().asReader(), spec.getPullPolicy(), progress);
+    images.leases.add(image);
+    auto rootRequest = image.rootFileSystemRequest().send();
+    auto config = co_await image.configRequest().send();
+    capnp::MallocMessageBuilder merged;
+    auto process = merged.initRoot<schema::ProcessSpec>();
+    mergeProcess(spec.getImage().asReader(), config.getConfig(), spec.asReader(), record.hostname(),
+                 process);
+    spec.setProcess(process.asReader());
+    auto root = co_await rootRequest;
+    images.root = co_await takeFd(root.getFile(), "root file system");
+  }
+
+  kj::Promise<void> fetchBootFiles() {
+    auto spec = record.spec();
+    auto kernelPull = pull(store, spec.getKernelImage().asReader(), schema::PullPolicy::IF_ABSENT,
+                           progress);
+    auto system = co_await pull(store, spec.getSystemImage().asReader(),
+                                schema::PullPolicy::IF_ABSENT, progress);
+    auto kernel = co_await kernelPull;
+    images.leases.add(kernel);
+    images.leases.add(system);
+    auto request = store.bootFilesRequest();
+    request.setKernel(kernel);
+    request.setSystem(system);
+    auto response = co_await request.send();
+    auto files = response.getFiles();
+    images.kernel = co_await takeFd(files.getKernel(), "kernel");
+    images.initrd = co_await takeFd(files.getInitrd(), "initial file system");
+    images.addons = co_await takeFd(files.getAddons(), "module disk");
+    record.kernelVersion = printable(files.getKernelVersion(), 128);
+  }
+};
+
+}  // namespace
+
+kj::Promise<LaunchImages> gatherImages(schema::ImageStore::Client store, ZoneRecord& record,
+                                       ProgressRelay& progress) {
+  Gathering gathering(kj::mv(store), record, progress);
+  co_return co_await gathering.run();
+}
+
+}  // namespace bulkhead

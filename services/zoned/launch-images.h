@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <kj/io.h>
+
+#include "schemas/image.capnp.h"
+#include "services/zoned/progress.h"
+#include "services/zoned/record.h"
+
+namespace bulkhead {
+
+// The descriptors a domain is built from.
+struct LaunchImages {
+  kj::AutoCloseFd kernel;
+  kj::AutoCloseFd initrd;
+  kj::AutoCloseFd root;
+  kj::AutoCloseFd addons;
+
+  // Leases: imaged keeps the bytes while these are held.
+  kj::Vector<schema::Image::Client> leases;
+
+  void dropFiles() { *this = LaunchImages(); }
+};
+
+// Pulls root, kernel and system image in parallel and opens what a domain needs. Merges the image's
+// process into the record's specification, so that an image with nothing to run fails here, before
+// anything was built. Dropping the promise cancels the pulls.
+kj::Promise<LaunchImages> gatherImages(schema::ImageStore::Client store, ZoneRecord& record,
+                                       ProgressRelay& progress);
+
+}  // namespace bulkhead

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <kj/io.h>
+
+#include "services/zoned/zone.h"
+
+namespace bulkhead {
+
+// A client's descriptors, as our own duplicates: they outlive the client's connection.
+struct StdioFds {
+  kj::Maybe<kj::AutoCloseFd> input;
+  kj::Maybe<kj::AutoCloseFd> output;
+  kj::Maybe<kj::AutoCloseFd> error;
+};
+
+kj::Promise<StdioFds> takeStdio(schema::StdioFiles::Reader files);
+
+// Each of these hands the descriptors to the zone's link process, so that bytes pass between the
+// client and the link and through nothing else. The zone must be linked (Zone::whenLinked).
+
+// Starts the zone's workload; the zone is `running` when this resolves.
+kj::Promise<void> startWithStdio(Zone& zone, StdioFds fds);
+
+// Starts a further process in the workload.
+kj::Promise<schema::Process::Client> execWithStdio(Zone& zone, schema::ProcessSpec::Reader spec,
+                                                   StdioFds fds);
+
+// Copies the workload's log; resolves at its end.
+kj::Promise<void> logsToStdio(Zone& zone, schema::LogOptions::Reader options, StdioFds fds);
+
+}  // namespace bulkhead

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/zoned/zone-server.h"
+
+#include <kj/debug.h>
+
+#include "services/runtime/failure.h"
+#include "services/zoned/console-sink.h"
+#include "services/zoned/spec.h"
+#include "services/zoned/stdio.h"
+#include "services/zoned/workload-process.h"
+
+namespace bulkhead {
+namespace {
+
+class ZoneServer final : public schema::Zone::Server {
+ public:
+  enum class Holder { anyone, maker };
+
+  ZoneServer(kj::Own<Zone> zone, Holder holder) : zone(kj::mv(zone)), holder(holder) {}
+  ~ZoneServer() noexcept(false) {
+    if (holder == Holder::maker) zone->makerGone();
+  }
+
+  kj::Promise<void> info(InfoContext context) override {
+    zone->record.writeTo(context.getResults().initInfo());
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> whenReady(WhenReadyContext context) override {
+    co_await zone->whenReady();
+    zone->record.writeTo(context.getResults().initInfo());
+  }
+
+  kj::Promise<void> start(StartContext context) override {
+    auto files = co_await takeStdio(context.getParams().getStdio());
+    co_await zone->whenReady();
+    if (zone->record.state != ZoneState::READY || !zone->record.spec().getDeferStart() || starting) {
+      fail(FailureCode::BUSY, zone->record.name, "the zone's workload was started already");
+    }
+    starting = true;
+    KJ_DEFER(starting = false);
+    co_await zone->whenLinked();
+    co_await startWithStdio(*zone, kj::mv(files));
+    context.getResults().setProcess(makeWorkloadProcess(kj::addRef(*zone)));
+  }
+
+  kj::Promise<void> wait(WaitContext context) override {
+    co_await zone->whenEnded();
+    zone->record.writeTo(context.getResults().initInfo());
+  }
+
+  kj::Promise<void> exec(ExecContext context) override {
+    auto params = context.getParams();
+    checkProcess(params.getSpec());
+    if (params.getSpec().getArguments().size() == 0) {
+      fail(FailureCode::INVALID, "arguments", "there is no command to run");
+    }
+    auto files = co_await takeStdio(params.getStdio());
+    co_await zone->whenReady();
+    if (zone->record.state == ZoneState::READY || zone->record.state == ZoneState::EXITED) {
+      fail(FailureCode::BUSY, zone->record.name, "the zone's workload does not run");
+    }
+    co_await zone->whenLinked();
+    context.getResults().setProcess(
+        co_await execWithStdio(*zone, params.getSpec(), kj::mv(files)));
+  }
+
+  kj::Promise<void> logs(LogsContext context) override {
+    auto params = context.getParams();
+    auto files = co_await takeStdio(params.getStdio());
+    co_await zone->whenReady();
+    co_await zone->whenLinked();
+    co_await logsToStdio(*zone, params.getOptions(), kj::mv(files));
+  }
+
+  kj::Promise<void> destroy(DestroyContext) override { co_await zone->destroy(); }
+
+  kj::Promise<void> stop(StopContext context) override {
+    co_await zone->whenReady();
+    if (zone->record.state == ZoneState::RUNNING) {
+      co_await zone->whenLinked();
+      auto request = KJ_ASSERT_NONNULL(zone->holdings.workload).stopRequest();
+      request.setGraceMilliseconds(context.getParams().getGraceMilliseconds());
+      co_await request.send();
+      co_await zone->whenEnded();
+    }
+    zone->record.writeTo(context.getResults().initInfo());
+  }
+
+  kj::Promise<void> pause(PauseContext) override {
+    co_await domain().pauseRequest().send();
+  }
+
+  kj::Promise<void> unpause(UnpauseContext) override {
+    co_await domain().unpauseRequest().send();
+  }
+
+  kj::Promise<void> console(ConsoleContext context) override {
+    auto params = context.getParams();
+    co_await copyConsole(zone->services.provider, domain(), params.getMode(), params.getOutput());
+  }
+
+  kj::Promise<void> metrics(MetricsContext context) override {
+    co_await zone->whenLinked();
+    auto response =
+        co_await KJ_ASSERT_NONNULL(zone->holdings.agent).metricsRequest().send();
+    context.getResults().setMetrics(response.getMetrics());
+  }
+
+ private:
+  kj::Own<Zone> zone;
+  Holder holder;
+  bool starting = false;
+
+  schema::Domain::Client domain() {
+    KJ_IF_MAYBE (present, zone->holdings.domain) {
+      return *present;
+    }
+    fail(FailureCode::BUSY, zone->record.name, "the zone has no domain now");
+  }
+};
+
+}  // namespace
+
+schema::Zone::Client makeZone(kj::Own<Zone> zone) {
+  return kj::heap<ZoneServer>(kj::mv(zone), ZoneServer::Holder::anyone);
+}
+
+schema::Zone::Client makeZoneOfMaker(kj::Own<Zone> zone) {
+  return kj::heap<ZoneServer>(kj::mv(zone), ZoneServer::Holder::maker);
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "zoneinit/agent/workload-server.h"
+
+#include "services/runtime/failure.h"
+#include "zoneinit/agent/process-server.h"
+
+namespace bulkhead::zone {
+namespace {
+
+class WorkloadServer final : public schema::Workload::Server {
+ public:
+  WorkloadServer(kj::Own<Container> container, kj::Function<void(kj::StringPtr)> onDestroyed)
+      : container(kj::mv(container)), onDestroyed(kj::mv(onDestroyed)) {}
+
+  kj::Promise<void> start(StartContext context) override {
+    auto stdio = context.getParams().getStdio();
+    auto process = co_await container->start(readSinks(stdio), readInputMode(stdio));
+    context.getResults().setProcess(makeProcessServer(kj::mv(process)));
+  }
+
+  kj::Promise<void> process(ProcessContext context) override {
+    context.getResults().setProcess(makeProcessServer(container->process()));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> exec(ExecContext context) override {
+    auto params = context.getParams();
+    auto process =
+        co_await container->execute(readProcessSpec(params.getSpec()), readSinks(params.getStdio()),
+                                    readInputMode(params.getStdio()));
+    context.getResults().setProcess(makeProcessServer(kj::mv(process)));
+  }
+
+  kj::Promise<void> logs(LogsContext context) override {
+    auto held = kj::addRef(*container);
+    auto params = context.getParams();
+    bool follow = params.getOptions().getFollow();
+    kj::Maybe<schema::ByteStream::Client> sinks[2];
+    if (params.hasStdout()) sinks[0] = params.getStdout();
+    if (params.hasStderr()) sinks[1] = params.getStderr();
+    auto& ring = held->log();
+    uint64_t position = ring.tail(params.getOptions().getTailLines());
+    for (;;) {
+      auto chunk = ring.read(position);
+      position = chunk.next;
+      if (chunk.bytes.size() > 0) {
+        KJ_IF_MAYBE (sink, sinks[static_cast<size_t>(chunk.stream)]) {
+          auto request = sink->writeRequest();
+          request.setBytes(chunk.bytes);
+          co_await request.send();
+        }
+      } else if (follow && !ring.closed()) {
+        co_await ring.whenBeyond(position);
+      } else {
+        break;
+      }
+    }
+    for (auto& each : sinks) {
+      KJ_IF_MAYBE (sink, each) {
+        co_await sink->endRequest().send().ignoreResult();
+      }
+    }
+  }
+
+  kj::Promise<void> stop(StopContext context) override {
+    auto grace = context.getParams().getGraceMilliseconds() * kj::MILLISECONDS;
+    auto status = co_await container->stop(grace);
+    fillExitStatus(context.getResults().getStatus(), status);
+  }
+
+  kj::Promise<void> destroy(DestroyContext) override {
+    if (container->destroyed()) co_return;
+    co_await container->destroy();
+    onDestroyed(container->id());
+  }
+
+ private:
+  kj::Own<Container> container;
+  kj::Function<void(kj::StringPtr)> onDestroyed;
+};
+
+}  // namespace
+
+schema::Workload::Client makeWorkloadServer(kj::Own<Container> container,
+                                            kj::Function<void(kj::StringPtr)> onDestroyed) {
+  return kj::heap<WorkloadServer>(kj::mv(container), kj::mv(onDestroyed));
+}
+
+}  // namespace bulkhead::zone

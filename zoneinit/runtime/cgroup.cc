@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "zoneinit/runtime/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <kj/debug.h>
+
+#include "services/runtime/failure.h"
+#include "zoneinit/runtime/device-filter.h"
+
+namespace bulkhead::zone {
+namespace {
+
+constexpr uint32_t kMostPidsByDefault = 4096;
+
+kj::Maybe<kj::String> readSmall(int directory, kj::StringPtr name) {
+  int raw = openat(directory, name.cStr(), O_RDONLY | O_CLOEXEC);
+  if (raw < 0) return nullptr;
+  kj::AutoCloseFd fd(raw);
+  char buffer[4096];
+  ssize_t n = read(fd, buffer, sizeof buffer - 1);
+  if (n < 0) return nullptr;
+  return kj::heapString(buffer, static_cast<size_t>(n));
+}
+
+bool writeSmall(int directory, kj::StringPtr name, kj::StringPtr value) {
+  int raw = openat(directory, name.cStr(), O_WRONLY | O_CLOEXEC);
+  if (raw < 0) return false;
+  kj::AutoCloseFd fd(raw);
+  return write(fd, value.begin(), value.size()) == static_cast<ssize_t>(value.size());
+}
+
+// The number after `key` in a file of "key number" lines.
+uint64_t keyed(kj::StringPtr content, kj::StringPtr key) {
+  const char* at = strstr(content.cStr(), kj::str(key, " ").cStr());
+  while (at != nullptr && at != content.begin() && at[-1] != '\n') {
+    at = strstr(at + 1, kj::str(key, " ").cStr());
+  }
+  return at == nullptr ? 0 : strtoull(at + key.size() + 1, nullptr, 10);
+}
+
+bool hasWord(kj::StringPtr content, kj::StringPtr word) {
+  auto padded = kj::str(" ", content.slice(0, content.size()), " ");
+  for (char& c : padded.asArray()) {
+    if (c == '\n') c = ' ';
+  }
+  return strstr(padded.cStr(), kj::str(" ", word, " ").cStr()) != nullptr;
+}
+
+kj::AutoCloseFd openDirectory(kj::StringPtr path) {
+  int raw = open(path.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  KJ_REQUIRE(raw >= 0, "cannot open a cgroup", path, strerror(errno));
+  return kj::AutoCloseFd(raw);
+}
+
+// Kills what an earlier agent left. Waits for the kernel to say that nothing lives in it.
+void clearLeftover(int parent, const char* name) {
+  int raw = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (raw < 0) return;
+  kj::AutoCloseFd fd(raw);
+  writeSmall(fd, "cgroup.kill", "1");
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    if (unlinkat(parent, name, AT_REMOVEDIR) == 0) return;
+    int events = openat(fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+    if (events < 0) return;
+    kj::AutoCloseFd eventsFd(events);
+    char buffer[256];
+    (void)!read(eventsFd, buffer, sizeof buffer);
+    pollfd wait{events, POLLPRI, 0};
+    poll(&wait, 1, 100);
+  }
+}
+
+uint32_t defaultPids() {
+  int raw = open("/proc/sys/kernel/threads-max", O_RDONLY | O_CLOEXEC);
+  uint64_t most = kMostPidsByDefault;
+  if (raw >= 0) {
+    kj::AutoCloseFd fd(raw);
+    char buffer[32] = {};
+    if (read(fd, buffer, sizeof buffer - 1) > 0) most = strtoull(buffer, nullptr, 10);
+  }
+  // The rest is for the agent, which must be able to start the exec that looks at a fork bomb.
+  return static_cast<uint32_t>(std::min<uint64_t>(most / 4 * 3, kMostPidsByDefault));
+}
+
+}  // namespace
+
+CgroupTree::CgroupTree(kj::UnixEventPort& eventPortParam, kj::StringPtr base)
+    : eventPort(eventPortParam), directory(kj::str(base, "/workloads")) {
+  auto top = openDirectory(base);
+  auto controllers = readSmall(top, "cgroup.controllers").orDefault(kj::String());
+  // One by one: a single refusal must not take the others with it.
+  for (kj::StringPtr each : {"memory"_kj, "pids"_kj, "cpu"_kj}) {
+    if (hasWord(controllers, each)) writeSmall(top, "cgroup.subtree_control", kj::str("+", each));
+  }
+  if (mkdir(directory.cStr(), 0755) != 0 && errno != EEXIST) {
+    KJ_FAIL_REQUIRE("cannot make a cgroup", directory, strerror(errno));
+  }
+  auto own = openDirectory(directory);
+  auto given = readSmall(own, "cgroup.controllers").orDefault(kj::String());
+  auto handDown = [&](kj::StringPtr name) {
+    return hasWord(given, name) && writeSmall(own, "cgroup.subtree_control", kj::str("+", name));
+  };
+  memory = handDown("memory");
+  pids = handDown("pids");
+  handDown("cpu");
+
+  int copy;
+  KJ_SYSCALL(copy = openat(own, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* listing = fdopendir(copy);
+  KJ_REQUIRE(listing != nullptr);
+  KJ_DEFER(closedir(listing));
+  while (dirent* entry = readdir(listing)) {
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') clearLeftover(own, entry->d_name);
+  }
+}
+
+Cgroup::Cgroup(CgroupTree& tree, kj::StringPtr name, CgroupLimits limits)
+    : eventPort(tree.port()), path(kj::str(tree.path(), "/", name)) {
+  if (limits.memoryBytes != 0 && !tree.hasMemory()) {
+    fail(FailureCode::UNSUPPORTED, "memoryLimitBytes", "this kernel has no memory controller");
+  }
+  if (limits.pids != 0 && !tree.hasPids()) {
+    fail(FailureCode::UNSUPPORTED, "pidsLimit", "this kernel has no pids controller");
+  }
+  KJ_REQUIRE(mkdir(path.cStr(), 0755) == 0, "cannot make the container's cgroup", path,
+             strerror(errno));
+  KJ_ON_SCOPE_FAILURE(rmdir(path.cStr()));
+  directory = openDirectory(path);
+  if (limits.memoryBytes != 0) {
+    bool set = writeSmall(directory, "memory.max", kj::str(limits.memoryBytes));
+    KJ_REQUIRE(set, "cannot set the memory limit", path, strerror(errno));
+    writeSmall(directory, "memory.swap.max", "0");
+  }
+  if (tree.hasMemory()) writeSmall(directory, "memory.oom.group", "1");
+  if (tree.hasPids()) {
+    uint32_t most = limits.pids != 0 ? limits.pids : defaultPids();
+    bool set = writeSmall(directory, "pids.max", kj::str(most));
+    KJ_REQUIRE(set, "cannot set the limit of processes", path, strerror(errno));
+  }
+  attachDeviceFilter(directory);
+}
+
+Cgroup::~Cgroup() noexcept(false) {
+  kill();
+  if (rmdir(path.cStr()) != 0) {
+    // Whoever could keep it busy is being killed; the next agent start clears what is left.
+    KJ_LOG(WARNING, "a container's cgroup stays behind", path, strerror(errno));
+  }
+}
+
+void Cgroup::kill() { writeSmall(directory, "cgroup.kill", "1"); }
+
+bool Cgroup::populated() const {
+  KJ_IF_MAYBE (content, readSmall(directory, "cgroup.events")) {
+    return keyed(*content, "populated") != 0;
+  }
+  return false;
+}
+
+kj::Promise<void> Cgroup::whenEmpty() {
+  int raw = openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC);
+  if (raw < 0) co_return;
+  kj::AutoCloseFd events(raw);
+  kj::UnixEventPort::FdObserver observer(eventPort, events,
+                                         kj::UnixEventPort::FdObserver::OBSERVE_URGENT);
+  for (;;) {
+    auto changed = observer.whenUrgentDataAvailable();
+    char buffer[256];
+    // Reading re-arms the notification of this very descriptor.
+    if (pread(events, buffer, sizeof buffer, 0) < 0 || !populated()) co_return;
+    co_await changed;
+  }
+}
+
+uint64_t Cgroup::outOfMemoryKills() const {
+  KJ_IF_MAYBE (content, readSmall(directory, "memory.events")) {
+    return keyed(*content, "oom_kill");
+  }
+  return 0;
+}
+
+}  // namespace bulkhead::zone

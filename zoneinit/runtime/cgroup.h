@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <kj/async-unix.h>
+#include <kj/io.h>
+#include <kj/string.h>
+
+namespace bulkhead::zone {
+
+// The part of the cgroup2 tree that containers live in: one directory for all of them below the
+// given base, one below that for each.
+class CgroupTree {
+ public:
+  // Makes the directory and hands down the controllers there are. Kills and removes what an earlier
+  // agent left, whose containers nobody can wait for any more.
+  CgroupTree(kj::UnixEventPort& eventPort, kj::StringPtr base);
+
+  bool hasMemory() const { return memory; }
+  bool hasPids() const { return pids; }
+  kj::StringPtr path() const { return directory; }
+  kj::UnixEventPort& port() { return eventPort; }
+
+ private:
+  kj::UnixEventPort& eventPort;
+  kj::String directory;
+  bool memory = false;
+  bool pids = false;
+};
+
+struct CgroupLimits {
+  uint64_t memoryBytes = 0;  // 0: none
+  uint32_t pids = 0;         // 0: three quarters of what the zone's kernel allows, 4096 at most
+};
+
+// One container's cgroup. Device nodes in it reach only the harmless devices. Destroying the object
+// kills what is left in it and removes it.
+class Cgroup {
+ public:
+  // Fails with `unsupported` where a limit is asked for that this kernel cannot set.
+  Cgroup(CgroupTree& tree, kj::StringPtr name, CgroupLimits limits);
+  ~Cgroup() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(Cgroup);
+
+  // For CLONE_INTO_CGROUP.
+  int fd() const { return directory.get(); }
+
+  // SIGKILL to everything in it.
+  void kill();
+
+  // Resolves when no process lives in it.
+  kj::Promise<void> whenEmpty();
+
+  // How often the kernel killed something in it for want of memory.
+  uint64_t outOfMemoryKills() const;
+
+ private:
+  kj::UnixEventPort& eventPort;
+  kj::String path;
+  kj::AutoCloseFd directory;
+
+  bool populated() const;
+};
+
+}  // namespace bulkhead::zone

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <kj/async-unix.h>
+#include <kj/refcount.h>
+#include <kj/timer.h>
+
+#include "zoneinit/runtime/cgroup.h"
+#include "zoneinit/runtime/child.h"
+#include "zoneinit/runtime/container-root.h"
+#include "zoneinit/runtime/log-ring.h"
+#include "zoneinit/runtime/process.h"
+#include "zoneinit/runtime/spec.h"
+#include "zoneinit/runtime/standard-streams.h"
+
+namespace bulkhead::zone {
+
+// What containers need of their surroundings. Outlives them all.
+struct RuntimeContext {
+  kj::UnixEventPort& eventPort;
+  kj::Timer& timer;
+  RuntimePaths paths;
+  CgroupTree& cgroups;
+};
+
+// One container, from its preparation to the removal of its last trace. All failures are typed as
+// schemas/agent.capnp says.
+class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
+ public:
+  enum class State : uint8_t { created, running, exited };
+
+  // Mounts the root and makes the cgroup. `zoneHostname` stands in for an empty one in the spec.
+  Container(RuntimeContext& context, ContainerSpec spec, kj::StringPtr zoneHostname,
+            const NameFiles& files);
+  ~Container() noexcept(false);
+
+  kj::StringPtr id() const { return spec.id; }
+  State state() const;
+  LogRing& log() { return ring; }
+  const ContainerSpec& specification() const { return spec; }
+
+  // Starts the container's own process, once.
+  kj::Promise<kj::Own<Process>> start(ProcessSinks sinks, InputMode input);
+
+  // The one `start` started. Fails with `busy` before.
+  kj::Own<Process> process();
+
+  // Starts a further process; its output is not kept in the log.
+  kj::Promise<kj::Own<Process>> execute(ProcessSpec process, ProcessSinks sinks, InputMode input);
+
+  // The stop signal, and SIGKILL to everything after the grace period.
+  kj::Promise<ExitStatus> stop(kj::Duration grace);
+
+  // Kills everything, and removes root and cgroup. Idempotent.
+  kj::Promise<void> destroy();
+  bool destroyed() const { return root == nullptr; }
+
+  // New contents for its /etc files.
+  void writeNameFiles(const NameFiles& files);
+
+ private:
+  RuntimeContext& context;
+  ContainerSpec spec;
+  kj::String hostname;
+  LogRing ring;
+  kj::Maybe<kj::Own<Cgroup>> cgroup;  // destroyed last of the three: nothing may run any more
+  kj::Maybe<kj::Own<ContainerRoot>> root;
+  kj::AutoCloseFd pseudoTerminals;
+  bool started = false;
+  uint running = 0;  // processes not yet at the end of their output
+  kj::Maybe<kj::Own<Process>> mainProcess;
+  kj::TaskSet tasks;
+
+  struct Prepared;
+  kj::Promise<kj::Own<Process>> launchProcess(ProcessSpec process, ProcessSinks sinks,
+                                              InputMode input, kj::Maybe<int> joinProcess);
+  void writeFiles(const NameFiles& files);
+  void taskFailed(kj::Exception&& exception) override;
+};
+
+}  // namespace bulkhead::zone

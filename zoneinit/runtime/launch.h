@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <kj/async-unix.h>
+#include <kj/io.h>
+#include <sys/types.h>
+
+#include "zoneinit/runtime/child.h"
+
+namespace bulkhead::zone {
+
+// A started child: its number in the zone and its pidfd, and the pipe that says how its set-up
+// went.
+struct Launched {
+  pid_t number;
+  kj::AutoCloseFd process;
+  kj::AutoCloseFd report;
+};
+
+// Starts a child in the given cgroup; `plan.report` is filled in here. A plan with `container` gets
+// fresh namespaces, one with `join` the container's. Fails with `exhausted` where the kernel has no
+// room for a process and with `busy` where the container to join is gone.
+Launched launch(ChildPlan plan, int cgroup);
+
+// How the set-up went: resolves when the program runs, or fails with `commandNotFound`,
+// `commandNotExecutable`, `invalid` (working directory) or `internal`, naming the step and the
+// errno. `command` is what was asked for.
+kj::Promise<void> setUpResult(kj::UnixEventPort& eventPort, kj::AutoCloseFd report,
+                              kj::StringPtr command);
+
+}  // namespace bulkhead::zone
