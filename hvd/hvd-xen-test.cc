@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The real hvd on the real hypervisor. Runs as root in dom0 and starts the hvd named by
 // BULKHEAD_TEST_HVD; guests boot BULKHEAD_TEST_KERNEL and BULKHEAD_TEST_INITRD, whose init prints
-// "guest: ready" and obeys test=... on the command line (tests/xen/guest-init).
+// "guest: ready" and obeys test=... on the command line (hvd/hvd-xen-test-init).
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -6,8 +6,7 @@
 
 namespace bulkhead::hvd {
 
-// Serves schemas/hypervisor.capnp over the registry. `xenLog` keeps the hypervisor's messages for
-// `hypervisorConsole`.
+// Serves schemas/hypervisor.capnp over the registry. Both outlive the server.
 schema::Hypervisor::Client makeHypervisorServer(Machine& machine, Registry& registry);
 
 }  // namespace bulkhead::hvd

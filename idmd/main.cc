@@ -26,9 +26,9 @@ int main() {
       .allowPath("/dev/xen/evtchn", PathAccess::device)
       .enter(idmd_policy);
 
-  // Link processes parse what zones say: nothing they send carries a descriptor.
+  // The ring's two descriptors go out with one message; one number holds for both directions.
   ConnectionLimits linkLimits;
-  linkLimits.fdsPerMessage = 0;
+  linkLimits.fdsPerMessage = 2;
   ring::XenRingDevices devices;
   capnp::Capability::Client router = kj::heap<RouterServer>(
       devices, [&]() { return connectTo(daemon.provider(), linkSocket, linkLimits); },

@@ -13,6 +13,10 @@
 namespace bulkhead {
 namespace {
 
+// How long a zoned that went away is waited for: 30 s in all.
+constexpr uint kRestartTries = 150;
+constexpr kj::Duration kRestartWait = 200 * kj::MILLISECONDS;
+
 kj::StringPtr ptr(const std::string& text) { return kj::StringPtr(text.c_str(), text.size()); }
 
 void setTexts(capnp::List<capnp::Text>::Builder out, const std::vector<std::string>& texts) {
@@ -128,9 +132,9 @@ class Run {
     if (attachment.terminal && attachment.input) raw = kj::heap<RawTerminal>();
     auto start = zone.startRequest();
     fillStdio(start.initStdio(), attachment);
-    // A signal that arrives now stays pending, and then goes to the process.
-    auto process = context.run(kj::Promise<StartResponse>(start.send())).getProcess();
     try {
+      // A signal that arrives now stays pending, and then goes to the process.
+      auto process = context.run(kj::Promise<StartResponse>(start.send())).getProcess();
       return context.run(followProcess(context, process, attachment));
     } catch (const kj::Exception& exception) {
       if (exception.getType() != kj::Exception::Type::DISCONNECTED) throw;
@@ -143,7 +147,24 @@ class Run {
     kj::StringPtr notice =
         "bulkhead: zoned restarted; the zone runs on, its further output is in its log only\n";
     kj::FdOutputStream(STDERR_FILENO).write(notice.begin(), notice.size());
+    auto& timer = context.io.provider->getTimer();
+    for (uint attempt = 1;; ++attempt) {
+      try {
+        return exitFromRecord();
+      } catch (const kj::Exception& exception) {
+        bool away = failureOf(exception).code == FailureCode::UNREACHABLE;
+        if (!away || attempt == kRestartTries) throw;
+      }
+      context.wait(timer.afterDelay(kRestartWait));
+    }
+  }
+
+  int exitFromRecord() {
     zone = context.client.findZone(id);
+    if (context.wait(infoOf(zone)).getInfo().getState() == schema::ZoneInfo::State::READY) {
+      fail(FailureCode::CANCELLED, options.image.c_str(),
+           "zoned restarted before the container was started", "run it again");
+    }
     auto ended = context.wait(kj::Promise<WaitResponse>(zone.waitRequest().send()));
     if (!ended.getInfo().hasExit()) {
       fail(ended.getInfo().getErrorCode(), options.image.c_str(), ended.getInfo().getError());

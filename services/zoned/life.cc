@@ -11,6 +11,12 @@ namespace {
 constexpr kj::Duration kFirstRetry = 5 * kj::SECONDS;
 constexpr kj::Duration kLongestRetry = 300 * kj::SECONDS;
 
+// How long the exit of a `run` that outlived a zoned is remembered: its client may be on its way
+// back to ask for it.
+constexpr kj::Duration kReturnGrace = 30 * kj::SECONDS;
+
+enum class Origin { launch, record };
+
 bool removedWhenExited(Zone& zone) {
   return zone.record.spec().getRemoval() == schema::ZoneSpec::Removal::WHEN_EXITED;
 }
@@ -42,15 +48,28 @@ kj::Promise<void> tearDownAtLast(Zone& zone) {
   }
 }
 
-kj::Promise<void> end(Zone& zone) {
+bool mayBeAskedFor(Zone& zone, Origin origin) {
+  return origin == Origin::record && zone.record.state == ZoneState::EXITED &&
+         zone.record.spec().getDeferStart() && removedWhenExited(zone) && !zone.endRequested();
+}
+
+kj::Promise<void> endRequested(Zone& zone) {
+  while (!zone.endRequested()) co_await zone.nextChange();
+}
+
+kj::Promise<void> end(Zone& zone, Origin origin) {
   auto& record = zone.record;
+  if (mayBeAskedFor(zone, origin)) {
+    co_await tearDownAtLast(zone);
+    co_await zone.services.timer.afterDelay(kReturnGrace).exclusiveJoin(endRequested(zone));
+  }
   bool failed = record.failure != nullptr;
   bool remove = zone.endRequested() || removedWhenExited(zone);
   if (remove && !failed) zone.enter(ZoneState::DESTROYING);
   co_await tearDownAtLast(zone);
   record.domid = 0;
   if (failed) zone.enter(ZoneState::FAILED);
-  while (!zone.endRequested() && !remove) co_await zone.nextChange();
+  if (!remove) co_await endRequested(zone);
   zone.services.store.forget(record.id);
   zone.enter(ZoneState::DESTROYED);
   zone.services.log.info("zone removed", {field("ZONE", record.id), field("NAME", record.name)});
@@ -104,7 +123,7 @@ kj::Promise<void> liveFromLaunch(kj::Own<Zone> zone, ProgressRelay progress) {
   } catch (...) {
     noteFailure(*zone, kj::getCaughtExceptionAsKj());
   }
-  co_await end(*zone);
+  co_await end(*zone, Origin::launch);
 }
 
 kj::Promise<void> liveFromRecord(kj::Own<Zone> zone) {
@@ -113,7 +132,7 @@ kj::Promise<void> liveFromRecord(kj::Own<Zone> zone) {
   } catch (...) {
     noteFailure(*zone, kj::getCaughtExceptionAsKj());
   }
-  co_await end(*zone);
+  co_await end(*zone, Origin::record);
 }
 
 }  // namespace bulkhead

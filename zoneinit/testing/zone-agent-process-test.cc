@@ -14,7 +14,7 @@
 
 #include "services/runtime/failure.h"
 #include "zoneinit/testing/agent-client.h"
-#include "zoneinit/testing/zone-under-test.h"
+#include "zoneinit/testing/test-zone.h"
 
 namespace bulkhead::zone {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "zoneinit/testing/zone-under-test.h"
+#include "zoneinit/testing/test-zone.h"
 
 #include <errno.h>
 #include <fcntl.h>
