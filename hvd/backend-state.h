@@ -14,8 +14,8 @@ kj::Promise<bool> whenBackendClosed(XenstoreClient& xenstore, kj::Timer& timer,
                                     kj::StringPtr backend, kj::Duration patience);
 
 // Resolves when a back end waits for its front end (state 2 or beyond): its driver is there. What
-// it serves it may open later. Fails with `timeout` after the patience, and with what the back end wrote
-// where it gave up.
+// it serves it may open later. Fails with `timeout` after the patience, and with what the back end
+// wrote where it gave up.
 kj::Promise<void> whenBackendReady(XenstoreClient& xenstore, kj::Timer& timer,
                                    kj::StringPtr backend, kj::Duration patience);
 

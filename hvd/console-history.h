@@ -32,8 +32,8 @@ class ConsoleHistory final : public kj::Refcounted {
   // Resolves when something was appended or the history was closed.
   kj::Promise<void> whenChanged();
 
-  // The last bytes, made safe for an error message: printable ASCII, newlines and tabs only, without
-  // terminal sequences. `limit` counts bytes of the result.
+  // The last bytes, made safe for an error message: printable ASCII, newlines and tabs only,
+  // without terminal sequences. `limit` counts bytes of the result.
   kj::String tail(size_t limit) const;
 
   // Writes what is kept, and for `follow` all that comes, into the sink. A sink that takes longer

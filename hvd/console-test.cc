@@ -78,7 +78,8 @@ TEST_F(RingTest, TrustsItsOwnIndexOnly) {
 
 TEST(ConsoleHistory, KeepsTheLast64KiB) {
   auto history = kj::refcounted<ConsoleHistory>();
-  for (int i = 0; i < 100; ++i) history->append(bytesOf(std::string(1000, static_cast<char>('a' + i % 26))));
+  for (int i = 0; i < 100; ++i)
+    history->append(bytesOf(std::string(1000, static_cast<char>('a' + i % 26))));
   EXPECT_EQ(history->end(), 100'000u);
   EXPECT_EQ(history->begin(), 100'000u - 65536);
   EXPECT_EQ(history->copyFrom(0, SIZE_MAX).size(), 65536u);

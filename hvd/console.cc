@@ -101,9 +101,7 @@ void Console::onEvent() {
     return;
   }
   // The channel stays masked until then.
-  pause = timer.atTime(window + kWindow)
-              .then([this]() { onEvent(); })
-              .eagerlyEvaluate(nullptr);
+  pause = timer.atTime(window + kWindow).then([this]() { onEvent(); }).eagerlyEvaluate(nullptr);
 }
 
 void Console::serve() {

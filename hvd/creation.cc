@@ -89,8 +89,9 @@ class Creator {
   void prepare() {
     auto host = machine.xen.machine();
     auto kind = chooseKind(config.virtualization, facts, capabilitiesOf(host));
-    order = BuildOrder{config.uuid, kind, config.memoryMiB, config.maxVcpus,
-                       kj::str(config.commandLine), kernel, initrd, facts};
+    order = BuildOrder{
+        config.uuid, kind, config.memoryMiB, config.maxVcpus, kj::str(config.commandLine), kernel,
+        initrd,      facts};
     checkMemory(order, freeBytesOf(host));
 
     record.uuid = config.uuid;
@@ -107,9 +108,8 @@ class Creator {
   }
 
   kj::Promise<void> build() {
-    built = co_await machine.worker.run([&xen = machine.workerXen, &order = order]() {
-      return buildDomain(xen, order);
-    });
+    built = co_await machine.worker.run(
+        [&xen = machine.workerXen, &order = order]() { return buildDomain(xen, order); });
     auto& result = KJ_ASSERT_NONNULL(built);
     record.domid = result.domid;
     record.consoleFrame = result.consoleFrame;
@@ -126,16 +126,23 @@ class Creator {
     for (size_t i = 0; i < config.disks.size(); ++i) {
       auto& disk = config.disks[i];
       auto device = machine.loops.attach(kj::mv(files.disks[i]), disk.access, disk.name);
-      disks.add(DiskPlan{disk.device, kj::str(disk.name), disk.access, device.major,
-                         device.minor});
+      disks.add(DiskPlan{disk.device, kj::str(disk.name), disk.access, device.major, device.minor});
       record.disks.add(JournalDisk{kj::str(disk.name), disk.device, device.loop});
       diskHolders.add(Creation::Holder{disk.device, kj::mv(device.holder)});
     }
     record.state = JournalRecord::State::ALIVE;
-    DomainPlan plan{record.domid, record.uuid, kj::str(record.name),
-                    uint64_t{record.memoryMiB} * 1024, record.vcpus, record.maxVcpus,
-                    result.consoleFrame, result.consolePort, result.xenstoreFrame,
-                    result.xenstorePort, disks, record.vifs};
+    DomainPlan plan{record.domid,
+                    record.uuid,
+                    kj::str(record.name),
+                    uint64_t{record.memoryMiB} * 1024,
+                    record.vcpus,
+                    record.maxVcpus,
+                    result.consoleFrame,
+                    result.consolePort,
+                    result.xenstoreFrame,
+                    result.xenstorePort,
+                    disks,
+                    record.vifs};
     co_await machine.xenstore.commit(domainNodes(plan));
     start = phase("nodes", start);
     co_await machine.xenstore.introduce(record.domid, result.xenstoreFrame, result.xenstorePort);

@@ -23,7 +23,7 @@ struct Creation {
     kj::AutoCloseFd fd;
   };
 
-  JournalRecord record;  // alive
+  JournalRecord record;            // alive
   kj::Vector<Holder> diskHolders;  // for Domain::hold
   kj::Vector<BuildPhase> phases;
 };

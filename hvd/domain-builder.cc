@@ -124,9 +124,9 @@ class Build {
         xen.check(xc_evtchn_alloc_unbound(xc, domid, 0), "making the xenstore event channel"));
     consolePort = static_cast<uint32_t>(
         xen.check(xc_evtchn_alloc_unbound(xc, domid, 0), "making the console event channel"));
-    xen.check(xc_cpuid_apply_policy(xc, domid, false, nullptr, 0, true, false, false, nullptr,
-                                    nullptr),
-              "applying the CPU policy");
+    xen.check(
+        xc_cpuid_apply_policy(xc, domid, false, nullptr, 0, true, false, false, nullptr, nullptr),
+        "applying the CPU policy");
   }
 
   void loadImage() {

@@ -6,8 +6,8 @@
 #include <kj/vector.h>
 
 #include "hvd/elf-verifier.h"
-#include "services/runtime/uuid.h"
 #include "hvd/xen-control.h"
+#include "services/runtime/uuid.h"
 
 namespace bulkhead::hvd {
 

@@ -85,7 +85,11 @@ const Refusal kRefusals[] = {
     {"maxMemoryMiB", [](B b) { b.setMaxMemoryMiB(255); }},
     {"maxMemoryMiB", [](B b) { b.setMaxMemoryMiB(UINT32_MAX); }},
     {"vcpus", [](B b) { b.setVcpus(0); }},
-    {"vcpus", [](B b) { b.setVcpus(65); b.setMaxVcpus(65); }},
+    {"vcpus",
+     [](B b) {
+       b.setVcpus(65);
+       b.setMaxVcpus(65);
+     }},
     {"maxVcpus", [](B b) { b.setMaxVcpus(1); }},
     {"maxVcpus", [](B b) { b.setMaxVcpus(65535); }},
     {"virtualization", [](B b) { b.setVirtualization(static_cast<Virtualization>(9)); }},

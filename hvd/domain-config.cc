@@ -38,7 +38,8 @@ bool validMac(kj::StringPtr mac) {
     if (i % 3 == 2 ? mac[i] != ':' : !isLowerHex(mac[i])) return false;
   }
   char low = mac[1];
-  unsigned nibble = low <= '9' ? static_cast<unsigned>(low - '0') : static_cast<unsigned>(low - 'a') + 10;
+  unsigned nibble =
+      low <= '9' ? static_cast<unsigned>(low - '0') : static_cast<unsigned>(low - 'a') + 10;
   return nibble % 2 == 0;
 }
 
@@ -74,8 +75,8 @@ VifConfig checkVif(schema::VifSpec::Reader spec) {
           "not a unicast MAC address in lower case with colons");
   require(spec.getBackendDomain() < kFirstReservedDomain, "interfaces.backendDomain",
           "not a domain id");
-  require(spec.getMtu() == 0 || (spec.getMtu() >= 576 && spec.getMtu() <= 65521),
-          "interfaces.mtu", "neither 0 nor 576 to 65521");
+  require(spec.getMtu() == 0 || (spec.getMtu() >= 576 && spec.getMtu() <= 65521), "interfaces.mtu",
+          "neither 0 nor 576 to 65521");
   return {spec.getIndex(), kj::str(spec.getMac()), spec.getBackendDomain(), spec.getMtu()};
 }
 

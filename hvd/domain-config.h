@@ -5,8 +5,8 @@
 #include <kj/string.h>
 #include <kj/vector.h>
 
-#include "services/runtime/uuid.h"
 #include "schemas/hypervisor.capnp.h"
+#include "services/runtime/uuid.h"
 
 namespace bulkhead::hvd {
 

@@ -111,8 +111,7 @@ struct DomainNodesTest : testing::Test {
   FakeXenstored daemon{kj::mv(pipe.ends[1])};
   XenstoreClient client{kj::mv(pipe.ends[0]), clock};
   Uuid uuid = Uuid::parse("11111111-2222-4333-8444-555555555555").orDefault(Uuid());
-  kj::Array<DiskPlan> disks =
-      kj::arr(DiskPlan{51712, kj::str("xvda"), Access::READ_ONLY, 7, 31});
+  kj::Array<DiskPlan> disks = kj::arr(DiskPlan{51712, kj::str("xvda"), Access::READ_ONLY, 7, 31});
   kj::Array<VifConfig> vifs = kj::arr(VifConfig{2, kj::str("02:00:00:00:00:01"), 3, 9000});
 
   ~DomainNodesTest() noexcept override {}

@@ -6,8 +6,8 @@
 #include <kj/vector.h>
 
 #include "hvd/domain-config.h"
-#include "services/runtime/uuid.h"
 #include "hvd/xenstore-client.h"
+#include "services/runtime/uuid.h"
 
 namespace bulkhead::hvd {
 

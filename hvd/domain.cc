@@ -45,8 +45,7 @@ kj::StringPtr nameOf(schema::DomainEnd::Reason reason) {
 
 }  // namespace
 
-Domain::Domain(Machine& machine, JournalRecord recordParam,
-               kj::Function<void(const Uuid&)> onGone)
+Domain::Domain(Machine& machine, JournalRecord recordParam, kj::Function<void(const Uuid&)> onGone)
     : machine(machine), record(kj::mv(recordParam)), onGone(kj::mv(onGone)) {
   if (record.state == JournalRecord::State::ENDING) life = Life::ending;
   KJ_IF_MAYBE (now, machine.xen.domain(record.domid)) {
@@ -257,13 +256,13 @@ kj::Promise<void> Domain::tearDown() {
   for (auto& waiter : ringWaiters) waiter.fulfiller->reject(kj::cp(cut));
   ringWaiters.clear();
 
-  co_await machine.worker.run([&xen = machine.workerXen, domid = record.domid,
-                               uuid = record.uuid]() {
-    KJ_IF_MAYBE (present, xen.domain(domid)) {
-      // The number may have gone to another domain since.
-      if (present->is(uuid)) xen.destroy(domid);
-    }
-  });
+  co_await machine.worker.run(
+      [&xen = machine.workerXen, domid = record.domid, uuid = record.uuid]() {
+        KJ_IF_MAYBE (present, xen.domain(domid)) {
+          // The number may have gone to another domain since.
+          if (present->is(uuid)) xen.destroy(domid);
+        }
+      });
   endWith(EndReason::DESTROYED);
   if (!nodesRemoved) co_await removeDevicesAndNodes();
   nodesRemoved = true;
@@ -300,8 +299,7 @@ kj::Promise<void> Domain::removeDevicesAndNodes() {
   }
   for (bool closed : co_await kj::joinPromises(closings.finish())) {
     if (!closed) {
-      machine.log.warning("a back end did not close, removing it",
-                          {field("DOMAIN", record.uuid)});
+      machine.log.warning("a back end did not close, removing it", {field("DOMAIN", record.uuid)});
     }
   }
   kj::Vector<NodeChange> changes;
@@ -369,8 +367,8 @@ kj::Promise<void> Domain::closeDevice(kj::String backend, kj::String frontend) {
   // The back end is asked to close and the front end follows; one that does not is cut off.
   co_await machine.xenstore.commit(kj::arr(writeNode(kj::str(backend, "/online"), "0"),
                                            writeNode(kj::str(backend, "/state"), "5")));
-  bool closed = co_await whenBackendClosed(machine.xenstore, machine.timer, backend,
-                                           kDetachPatience);
+  bool closed =
+      co_await whenBackendClosed(machine.xenstore, machine.timer, backend, kDetachPatience);
   if (!closed) {
     machine.log.warning("a guest did not let go of a device, removing it",
                         {field("DOMAIN", record.uuid), field("DEVICE", frontend)});

@@ -130,8 +130,13 @@ TEST_P(ElfVerifierRefuses, NamesTheRule) {
 }
 
 const Refusal kRefusals[] = {
-    {"shorter than an ELF header", [](Kernel& k) { k.body.clear(); k.body.resize(10);
-                                                   k.segments.clear(); k.notes.clear(); }},
+    {"shorter than an ELF header",
+     [](Kernel& k) {
+       k.body.clear();
+       k.body.resize(10);
+       k.segments.clear();
+       k.notes.clear();
+     }},
     {"not an ELF file", [](Kernel& k) { k.header.e_ident[0] = 0; }},
     {"not a 64-bit", [](Kernel& k) { k.header.e_ident[EI_CLASS] = ELFCLASS32; }},
     {"not a little-endian", [](Kernel& k) { k.header.e_ident[EI_DATA] = ELFDATA2MSB; }},
@@ -166,20 +171,45 @@ const Refusal kRefusals[] = {
     {"a note is cut off", [](Kernel& k) { k.segments[2].p_filesz = 8; }},
     {"a note's name is cut off", [](Kernel& k) { k.segments[2].p_filesz = 14; }},
     {"a note's value is cut off", [](Kernel& k) { k.segments[2].p_filesz = 20; }},
-    {"appears twice", [](Kernel& k) { k.addNote("Xen", XEN_ELFNOTE_ENTRY, 1); k.renewNotes(); }},
-    {"an unknown Xen note", [](Kernel& k) { k.addNote("Xen", 4000, 1); k.renewNotes(); }},
-    {"too many notes", [](Kernel& k) { for (int i = 0; i < 65; ++i) k.addNote("Li", 1, 1);
-                                       k.renewNotes(); }},
-    {"no Xen entry note", [](Kernel& k) { k.notes.clear(); k.addNote("Linux", 1, 1);
-                                          k.renewNotes(); }},
-    {"PV entry", [](Kernel& k) { k.notes.clear(); k.addNote("Xen", XEN_ELFNOTE_ENTRY, 1);
-                                 k.renewNotes(); }},
-    {"PVH entry", [](Kernel& k) { k.notes.clear();
-                                  k.addNote("Xen", XEN_ELFNOTE_PHYS32_ENTRY, 0x1400000);
-                                  k.renewNotes(); }},
-    {"PVH entry", [](Kernel& k) { k.notes.clear();
-                                  k.addNote("Xen", XEN_ELFNOTE_PHYS32_ENTRY, 0x101000020);
-                                  k.renewNotes(); }},
+    {"appears twice",
+     [](Kernel& k) {
+       k.addNote("Xen", XEN_ELFNOTE_ENTRY, 1);
+       k.renewNotes();
+     }},
+    {"an unknown Xen note",
+     [](Kernel& k) {
+       k.addNote("Xen", 4000, 1);
+       k.renewNotes();
+     }},
+    {"too many notes",
+     [](Kernel& k) {
+       for (int i = 0; i < 65; ++i) k.addNote("Li", 1, 1);
+       k.renewNotes();
+     }},
+    {"no Xen entry note",
+     [](Kernel& k) {
+       k.notes.clear();
+       k.addNote("Linux", 1, 1);
+       k.renewNotes();
+     }},
+    {"PV entry",
+     [](Kernel& k) {
+       k.notes.clear();
+       k.addNote("Xen", XEN_ELFNOTE_ENTRY, 1);
+       k.renewNotes();
+     }},
+    {"PVH entry",
+     [](Kernel& k) {
+       k.notes.clear();
+       k.addNote("Xen", XEN_ELFNOTE_PHYS32_ENTRY, 0x1400000);
+       k.renewNotes();
+     }},
+    {"PVH entry",
+     [](Kernel& k) {
+       k.notes.clear();
+       k.addNote("Xen", XEN_ELFNOTE_PHYS32_ENTRY, 0x101000020);
+       k.renewNotes();
+     }},
 };
 
 INSTANTIATE_TEST_SUITE_P(Rules, ElfVerifierRefuses, testing::ValuesIn(kRefusals));

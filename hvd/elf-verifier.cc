@@ -168,8 +168,7 @@ KernelFacts verifyKernel(kj::ArrayPtr<const kj::byte> image) {
           "the entry is not in an executable load");
 
   KJ_IF_MAYBE (segment, note) {
-    auto notes =
-        readNotes(image.slice(segment->p_offset, segment->p_offset + segment->p_filesz));
+    auto notes = readNotes(image.slice(segment->p_offset, segment->p_offset + segment->p_filesz));
     require(notes.entry != nullptr || notes.phys32Entry != nullptr,
             "no Xen entry note: not a kernel for Xen guests");
     KJ_IF_MAYBE (entry, notes.entry) {

@@ -17,16 +17,15 @@ constexpr size_t kBatch = 64;
 
 }  // namespace
 
-EventChannels::EventChannels(kj::UnixEventPort& port)
-    : handle(xenevtchn_open(errors.logger(), 0)) {
+EventChannels::EventChannels(kj::UnixEventPort& port) : handle(xenevtchn_open(errors.logger(), 0)) {
   if (handle == nullptr) {
     fail(FailureCode::DENIED, "hypervisor",
          kj::str("/dev/xen/evtchn cannot be opened: ", errors.take()));
   }
   int fd = xenevtchn_fd(handle);
   KJ_SYSCALL(fcntl(fd, F_SETFL, O_NONBLOCK));
-  observer = kj::heap<kj::UnixEventPort::FdObserver>(
-      port, fd, kj::UnixEventPort::FdObserver::OBSERVE_READ);
+  observer = kj::heap<kj::UnixEventPort::FdObserver>(port, fd,
+                                                     kj::UnixEventPort::FdObserver::OBSERVE_READ);
   dispatcher = dispatch().eagerlyEvaluate(nullptr);
 }
 
@@ -54,9 +53,8 @@ kj::Own<EventChannels::Channel> EventChannels::adopt(xenevtchn_port_or_error_t p
          kj::str(what, ": ", strerror(error), ' ', errors.take()));
   }
   auto local = static_cast<evtchn_port_t>(port);
-  handlers.upsert(local, kj::mv(onEvent), [](auto& existing, auto&& fresh) {
-    existing = kj::mv(fresh);
-  });
+  handlers.upsert(local, kj::mv(onEvent),
+                  [](auto& existing, auto&& fresh) { existing = kj::mv(fresh); });
   return kj::heap<Channel>(*this, local);
 }
 
@@ -66,10 +64,9 @@ kj::Own<EventChannels::Channel> EventChannels::bind(uint32_t domid, uint32_t rem
                kj::mv(onEvent));
 }
 
-kj::Own<EventChannels::Channel> EventChannels::bindVirtualInterrupt(
-    uint32_t virq, kj::Function<void()> onEvent) {
-  return adopt(xenevtchn_bind_virq(handle, virq), "binding a virtual interrupt",
-               kj::mv(onEvent));
+kj::Own<EventChannels::Channel> EventChannels::bindVirtualInterrupt(uint32_t virq,
+                                                                    kj::Function<void()> onEvent) {
+  return adopt(xenevtchn_bind_virq(handle, virq), "binding a virtual interrupt", kj::mv(onEvent));
 }
 
 kj::Promise<void> EventChannels::dispatch() {

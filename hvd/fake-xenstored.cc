@@ -29,8 +29,7 @@ bool below(const std::string& path, const std::string& base) {
 
 }  // namespace
 
-FakeXenstored::FakeXenstored(kj::Own<kj::AsyncIoStream> streamParam)
-    : stream(kj::mv(streamParam)) {
+FakeXenstored::FakeXenstored(kj::Own<kj::AsyncIoStream> streamParam) : stream(kj::mv(streamParam)) {
   server = serve().eagerlyEvaluate([](kj::Exception&&) {});
 }
 

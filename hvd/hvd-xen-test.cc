@@ -166,9 +166,7 @@ class HvdTest : public testing::Test {
     waitpid(process, nullptr, 0);
   }
 
-  schema::Hypervisor::Client hypervisor() {
-    return connection->bootstrap<schema::Hypervisor>();
-  }
+  schema::Hypervisor::Client hypervisor() { return connection->bootstrap<schema::Hypervisor>(); }
 
   template <typename T>
   T await(kj::Promise<T> promise, unsigned seconds = 300) {
@@ -177,9 +175,7 @@ class HvdTest : public testing::Test {
         .wait(io.waitScope);
   }
   void await(kj::Promise<void> promise, unsigned seconds = 300) {
-    io.provider->getTimer()
-        .timeoutAfter(seconds * kj::SECONDS, kj::mv(promise))
-        .wait(io.waitScope);
+    io.provider->getTimer().timeoutAfter(seconds * kj::SECONDS, kj::mv(promise)).wait(io.waitScope);
   }
 
   // Paths of xenstore, loop devices in use and domains: what has to be the same afterwards.
@@ -305,9 +301,8 @@ class HvdTest : public testing::Test {
     EXPECT_EQ(info.getInfo().getVirtualization(), kind);
     EXPECT_EQ(info.getInfo().getState(), schema::DomainInfo::State::RUNNING);
     destroy(running.domain, name);
-    auto end = await(running.domain.whenEndedRequest().send().then([](auto&& r) {
-      return r.getEnd().getReason();
-    }));
+    auto end = await(running.domain.whenEndedRequest().send().then(
+        [](auto&& r) { return r.getEnd().getReason(); }));
     EXPECT_EQ(end, schema::DomainEnd::Reason::DESTROYED);
     expectNothingLeft();
   }
@@ -346,8 +341,7 @@ TEST_F(HvdTest, ReportsPoweroffAndCrash) {
     auto running = run(order(schema::Virtualization::PV, crash ? "test=crash" : "test=poweroff"),
                        crash ? "crash" : "poweroff");
     await(running.domain.unpauseRequest().send().ignoreResult());
-    auto response = await(
-        running.domain.whenEndedRequest().send());
+    auto response = await(running.domain.whenEndedRequest().send());
     if (crash) {
       EXPECT_EQ(response.getEnd().getReason(), schema::DomainEnd::Reason::CRASH);
       auto tail = std::string(response.getEnd().getConsoleTail().cStr());
@@ -393,7 +387,9 @@ TEST_F(HvdTest, ClearsACreationItDiedIn) {
 }
 
 TEST_F(HvdTest, UndoesACreationNobodyWaitsFor) {
-  { auto creation = order(schema::Virtualization::PV, "test=none").send(); }
+  {
+    auto creation = order(schema::Virtualization::PV, "test=none").send();
+  }
   for (int i = 0; i < 100; ++i) {
     io.provider->getTimer().afterDelay(100 * kj::MILLISECONDS).wait(io.waitScope);
     if (everything() == before) break;

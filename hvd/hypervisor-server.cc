@@ -91,7 +91,8 @@ class HypervisorServer final : public schema::Hypervisor::Server {
     auto link = kj::heap<kj::Own<EventChannels::Channel>>();
     auto& own = *link;
     own = machine.channels.bindVirtualInterrupt(
-        VIRQ_CON_RING, [this, history = kj::addRef(history), position, link = kj::mv(link)]() mutable {
+        VIRQ_CON_RING,
+        [this, history = kj::addRef(history), position, link = kj::mv(link)]() mutable {
           history->append(readHypervisorConsole(machine.xen, position));
           (*link)->unmask();
         });

@@ -93,8 +93,7 @@ JournalRecord JournalRecord::decode(kj::ArrayPtr<const char> json) {
   record.consoleFrame = in.getConsoleFrame();
   record.consolePort = in.getConsolePort();
   for (auto vif : in.getVifs()) {
-    record.vifs.add(
-        VifConfig{vif.getIndex(), kj::str(vif.getMac()), vif.getBackendDomain(), 0});
+    record.vifs.add(VifConfig{vif.getIndex(), kj::str(vif.getMac()), vif.getBackendDomain(), 0});
   }
   for (auto disk : in.getDisks()) {
     JournalDisk entry{kj::str(disk.getName()), disk.getDevice(), nullptr};
@@ -141,9 +140,9 @@ void Journal::readAll(Log& log) {
       KJ_REQUIRE(name == fileOf(record.uuid), "the record belongs to another file");
       records.add(kj::mv(record));
     } catch (...) {
-      log.error("a journal record is damaged and was set aside",
-                {field("FILE", name),
-                 field("ERROR", kj::getCaughtExceptionAsKj().getDescription())});
+      log.error(
+          "a journal record is damaged and was set aside",
+          {field("FILE", name), field("ERROR", kj::getCaughtExceptionAsKj().getDescription())});
       auto bad = kj::str(name, ".bad");
       KJ_SYSCALL(renameat(directory.get(), name.cStr(), directory.get(), bad.cStr()));
     }
@@ -156,9 +155,8 @@ Worker& Journal::thread() {
 }
 
 kj::Promise<void> Journal::write(const JournalRecord& record) {
-  return thread().run([this, file = fileOf(record.uuid), content = record.encode()]() {
-    replace(file, content);
-  });
+  return thread().run(
+      [this, file = fileOf(record.uuid), content = record.encode()]() { replace(file, content); });
 }
 
 kj::Promise<void> Journal::remove(const Uuid& uuid) {

@@ -27,9 +27,9 @@ class LoopDevices {
   KJ_DISALLOW_COPY_AND_MOVE(LoopDevices);
 
   // A regular file gets a loop device of 4096-byte blocks, with direct I/O where its file system
-  // can; a block device is taken as it is. Fails with `invalid` for a file that is not a multiple of
-  // 4096 bytes, or writable access to a descriptor that is not, and `exhausted` where there is no
-  // loop device left. `name` is the disk's.
+  // can; a block device is taken as it is. Fails with `invalid` for a file that is not a multiple
+  // of 4096 bytes, or writable access to a descriptor that is not, and `exhausted` where there is
+  // no loop device left. `name` is the disk's.
   BlockDevice attach(kj::AutoCloseFd image, Access access, kj::StringPtr name);
 
  private:

@@ -49,8 +49,8 @@ int run() {
 
   Worker worker;
   XenstoreClient xenstore(daemon.provider().wrapUnixSocketFd(kj::mv(xenstored)), daemon.timer());
-  Machine machine{xen,   worker,  workerXen,      xenstore,     channels, memory,
-                  loops, journal, daemon.timer(), daemon.log()};
+  Machine machine{xen,    worker, workerXen, xenstore,       channels,
+                  memory, loops,  journal,   daemon.timer(), daemon.log()};
   Registry registry(machine);
   registry.reconcile().wait(daemon.waitScope());
 

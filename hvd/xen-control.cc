@@ -45,8 +45,8 @@ kj::String XenErrorLog::take() {
   return result;
 }
 
-void XenErrorLog::message(xentoollog_logger* logger, xentoollog_level level, int error,
-                          const char*, const char* format, va_list arguments) {
+void XenErrorLog::message(xentoollog_logger* logger, xentoollog_level level, int error, const char*,
+                          const char* format, va_list arguments) {
   if (level < XTL_ERROR) return;
   auto& self = *reinterpret_cast<Base*>(logger)->owner;
   if (self.text.size() >= kErrorTextLimit) return;
@@ -92,8 +92,8 @@ kj::Vector<DomainFacts> XenControl::domains() {
   auto batch = kj::heapArray<xc_domaininfo_t>(kListBatch);
   uint32_t first = 1;
   for (;;) {
-    int count = check(xc_domain_getinfolist(handle, first, kListBatch, batch.begin()),
-                      "listing domains");
+    int count =
+        check(xc_domain_getinfolist(handle, first, kListBatch, batch.begin()), "listing domains");
     for (auto& info : batch.slice(0, static_cast<size_t>(count))) {
       result.add(factsOf(info));
       first = info.domain + 1u;
@@ -117,9 +117,7 @@ xc_physinfo_t XenControl::machine() {
 
 void XenControl::pause(uint32_t domid) { check(xc_domain_pause(handle, domid), "pausing"); }
 
-void XenControl::unpause(uint32_t domid) {
-  check(xc_domain_unpause(handle, domid), "unpausing");
-}
+void XenControl::unpause(uint32_t domid) { check(xc_domain_unpause(handle, domid), "unpausing"); }
 
 void XenControl::destroy(uint32_t domid) {
   int result = xc_domain_destroy(handle, domid);

@@ -10,15 +10,15 @@
 #pragma clang diagnostic ignored "-Wshadow"
 #pragma clang diagnostic ignored "-Wzero-length-array"
 extern "C" {
-#include <xenctrl.h>
-#include <xenevtchn.h>
-#include <xenforeignmemory.h>
-#include <xenguest.h>
-#include <xentoollog.h>
 #include <xen/elfnote.h>
 #include <xen/hvm/e820.h>
 #include <xen/hvm/params.h>
 #include <xen/io/console.h>
 #include <xen/io/xs_wire.h>
+#include <xenctrl.h>
+#include <xenevtchn.h>
+#include <xenforeignmemory.h>
+#include <xenguest.h>
+#include <xentoollog.h>
 }
 #pragma clang diagnostic pop

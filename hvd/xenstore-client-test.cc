@@ -65,8 +65,9 @@ TEST_F(XenstoreClientTest, ListsChildren) {
 }
 
 TEST_F(XenstoreClientTest, CommitsInOneGo) {
-  client->commit(kj::arr(secureNode("/d", {0, 5u}), writeNode("/d/a", "1"), writeNode("/d/b", "2"),
-                         removeNode("/absent")))
+  client
+      ->commit(kj::arr(secureNode("/d", {0, 5u}), writeNode("/d/a", "1"), writeNode("/d/b", "2"),
+                       removeNode("/absent")))
       .wait(waitScope);
   EXPECT_EQ(daemon->listing(), "/d [n0 r5]\n/d/a = 1\n/d/b = 2\n");
   // The start, all changes together, the end.

@@ -70,7 +70,8 @@ class XenstoreClient::WatchImpl final : public Watch {
     client.watches.erase(token);
     if (client.broken != nullptr) return;
     // Nobody waits for the answer: a late event of an ended watch finds no receiver and is dropped.
-    client.request(XS_UNWATCH, withNul(joined(path, kj::str(token)))).detach([](kj::Exception&&) {});
+    client.request(XS_UNWATCH, withNul(joined(path, kj::str(token)))).detach([](kj::Exception&&) {
+    });
   }
 
   kj::Promise<kj::String> next() override {
@@ -145,8 +146,9 @@ kj::Promise<XenstoreClient::Reply> XenstoreClient::request(uint32_t type,
   if (!writing) {
     writing = true;
     // Begins after the caller's turn, so that what it asks for in one go leaves in one go.
-    writer = kj::evalLater([this]() { return writeAll(); })
-                 .eagerlyEvaluate([this](kj::Exception&& e) { breakWith(kj::mv(e)); });
+    writer = kj::evalLater([this]() {
+               return writeAll();
+             }).eagerlyEvaluate([this](kj::Exception&& e) { breakWith(kj::mv(e)); });
   }
   return kj::mv(paf.promise);
 }
@@ -211,8 +213,8 @@ kj::Promise<void> XenstoreClient::apply(const NodeChange& change, uint32_t trans
 
 kj::Promise<bool> XenstoreClient::tryCommit(kj::ArrayPtr<const NodeChange> changes) {
   auto started = co_await require(XS_TRANSACTION_START, withNul(""), "TRANSACTION_START");
-  uint32_t transaction = KJ_REQUIRE_NONNULL(
-      kj::StringPtr(started.cStr()).tryParseAs<uint32_t>(), "not a transaction id");
+  uint32_t transaction = KJ_REQUIRE_NONNULL(kj::StringPtr(started.cStr()).tryParseAs<uint32_t>(),
+                                            "not a transaction id");
   auto acts = kj::heapArrayBuilder<kj::Promise<void>>(changes.size());
   for (auto& change : changes) acts.add(apply(change, transaction));
   kj::Maybe<kj::Exception> failed;

@@ -43,8 +43,8 @@ NodeChange removeNode(kj::StringPtr path);
 // Asynchronous client of xenstored over its Unix socket (xen/io/xs_wire.h, docs/misc/xenstore.txt).
 // Requests are pipelined: they go out together, and replies are matched by request id. When the
 // daemon breaks the protocol or goes away, every request under way and every later one fails with
-// `unreachable`, and so does every watch: xenstored keeps its state in memory and does not come back
-// while the host runs.
+// `unreachable`, and so does every watch: xenstored keeps its state in memory and does not come
+// back while the host runs.
 class XenstoreClient {
  public:
   explicit XenstoreClient(kj::Own<kj::AsyncIoStream> stream, const kj::MonotonicClock& clock);

@@ -137,7 +137,8 @@ class RouterTest : public testing::Test {
               auto process = LinkProcess::start();
               processes.add(process.pid);
               return kj::heap<Connection>(
-                  io.lowLevelProvider->wrapUnixSocketFd(kj::mv(process.socket)), ConnectionLimits{});
+                  io.lowLevelProvider->wrapUnixSocketFd(kj::mv(process.socket)),
+                  ConnectionLimits{});
             },
             io.provider->getTimer(), log)) {
     devices.zone = &zone;
@@ -362,7 +363,8 @@ TEST_F(RouterTest, InputIsPumpedToItsEnd) {
       PipeEnds pipe;
       source = kj::mv(pipe.reader);
       auto out = io.lowLevelProvider->wrapOutputFd(kj::mv(pipe.writer));
-      feeding = out->write(bytes.begin(), bytes.size()).attach(kj::mv(out)).eagerlyEvaluate(nullptr);
+      feeding =
+          out->write(bytes.begin(), bytes.size()).attach(kj::mv(out)).eagerlyEvaluate(nullptr);
     }
     pump(link, kj::mv(source), kj::mv(sink)).wait(io.waitScope);
     feeding.wait(io.waitScope);
@@ -467,7 +469,9 @@ TEST_F(RouterTest, ANewOfferReplacesTheEarlierLink) {
   EXPECT_ANY_THROW(first.agentRequest().send().wait(io.waitScope));
   second.agentRequest().send().getAgent().infoRequest().send().wait(io.waitScope);
   // The first link, when it goes, takes nothing of the second with it.
-  { auto dropped = kj::mv(first); }
+  {
+    auto dropped = kj::mv(first);
+  }
   second.agentRequest().send().getAgent().infoRequest().send().wait(io.waitScope);
 }
 
@@ -506,9 +510,11 @@ TEST_F(RouterTest, I11NoiseOnTheRingIsSurvived) {
       auto call = link.agentRequest().send().getAgent().infoRequest().send();
       auto noise = kj::heapArray<uint64_t>(4096);
       for (auto& word : noise) word = round % 2 == 0 ? numbers.next() : numbers.below(64);
-      if (round % 3 == 0) noise[0] = 4095ull << 32;  // a message of one segment, as long as it claims
-      auto writing = stream->write(noise.begin(), noise.size() * sizeof noise[0])
-                         .catch_([](kj::Exception&&) {});
+      if (round % 3 == 0)
+        noise[0] = 4095ull << 32;  // a message of one segment, as long as it claims
+      auto writing =
+          stream->write(noise.begin(), noise.size() * sizeof noise[0]).catch_([](kj::Exception&&) {
+          });
       // Most noise ends the conversation; some is a message that is still incomplete.
       closed.ignoreResult()
           .exclusiveJoin(io.provider->getTimer().afterDelay(20 * kj::MILLISECONDS))

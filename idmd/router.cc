@@ -125,8 +125,10 @@ kj::Promise<void> RouterServer::attach(AttachContext context) {
   request.setMappingPages(mapping.pages);
   request.setEvents(makeFile(kj::mv(bound.fd)));
   request.setEventPort(bound.port);
-  auto opened = request.send().then(
-      [](capnp::Response<schema::LinkWorker::OpenResults>&& response) { return response.getLink(); });
+  auto opened =
+      request.send().then([](capnp::Response<schema::LinkWorker::OpenResults>&& response) {
+        return response.getLink();
+      });
   kj::Maybe<schema::Link::Client> link;
   try {
     link = co_await timer.timeoutAfter(kOpenDeadline, kj::mv(opened));
@@ -138,8 +140,8 @@ kj::Promise<void> RouterServer::attach(AttachContext context) {
   }
   // Another call for the same zone may have come first meanwhile; the last one holds.
   KJ_IF_MAYBE (other, links->byZone.find(zone)) (*other)->close();
-  context.getResults().setLink(kj::heap<LinkForwarder>(
-      kj::addRef(*links), zone, kj::mv(connection), kj::mv(KJ_ASSERT_NONNULL(link))));
+  context.getResults().setLink(kj::heap<LinkForwarder>(kj::addRef(*links), zone, kj::mv(connection),
+                                                       kj::mv(KJ_ASSERT_NONNULL(link))));
   log.info("joined a zone's ring",
            {field("ZONE", zone.text()), field("DOMID", context.getParams().getOffer().getDomid())});
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox-policies/policy-expression.h"
 
-#include "sandbox-policies/policy-names.h"
-
 #include <cctype>
+
+#include "sandbox-policies/policy-names.h"
 
 namespace bulkhead::policy {
 namespace {

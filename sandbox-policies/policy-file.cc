@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox-policies/policy-file.h"
 
+#include <cctype>
+
 #include "sandbox-policies/policy-expression.h"
 #include "sandbox-policies/policy-names.h"
-
-#include <cctype>
 
 namespace bulkhead::policy {
 namespace {

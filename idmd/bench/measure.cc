@@ -64,14 +64,22 @@ void measure(kj::WaitScope& waitScope, schema::ZoneAgent::Client agent,
   events.send().wait(waitScope);
   double fromZone = static_cast<double>(kStreamBytes) / (microseconds() - start);
 
-  auto input = agent.createWorkloadRequest().send().getWorkload().processRequest().send()
-                   .getProcess().stdinRequest().send().getStream();
+  auto input = agent.createWorkloadRequest()
+                   .send()
+                   .getWorkload()
+                   .processRequest()
+                   .send()
+                   .getProcess()
+                   .stdinRequest()
+                   .send()
+                   .getStream();
   start = microseconds();
   sendStream(kj::mv(input)).wait(waitScope);
   double toZone = static_cast<double>(kStreamBytes) / (microseconds() - start);
 
   printf(
-      "{\"name\": \"%s\", \"first_call_us\": %.0f, \"echo_median_us\": %.1f, \"echo_p99_us\": %.1f, "
+      "{\"name\": \"%s\", \"first_call_us\": %.0f, \"echo_median_us\": %.1f, \"echo_p99_us\": "
+      "%.1f, "
       "\"from_zone_mb_s\": %.0f, \"to_zone_mb_s\": %.0f}\n",
       name.cStr(), first, echoes[kEchoes / 2], echoes[kEchoes * 99 / 100], fromZone, toZone);
   fflush(stdout);

@@ -27,7 +27,7 @@ int main() {
 
   Sandbox("idmd-link").limitFiles(256).guardMemory().enter(idmd_link_policy);
 
-  return daemon.run(serveOne(
-      daemon.provider(), kj::mv(connection), ConnectionLimits{},
-      kj::heap<LinkWorkerServer>(daemon.eventPort(), daemon.timer(), daemon.log())));
+  return daemon.run(
+      serveOne(daemon.provider(), kj::mv(connection), ConnectionLimits{},
+               kj::heap<LinkWorkerServer>(daemon.eventPort(), daemon.timer(), daemon.log())));
 }

@@ -25,7 +25,8 @@ kj::AutoCloseFd openNode(const char* path) {
 // The hypervisor is asked only at mmap: a reference that is not ours to map is refused there.
 uint64_t enter(int gntdev, uint32_t domid, kj::ArrayPtr<const uint32_t> grants) {
   constexpr size_t references = offsetof(ioctl_gntdev_map_grant_ref, refs);
-  auto buffer = kj::heapArray<kj::byte>(references + grants.size() * sizeof(ioctl_gntdev_grant_ref));
+  auto buffer =
+      kj::heapArray<kj::byte>(references + grants.size() * sizeof(ioctl_gntdev_grant_ref));
   memset(buffer.begin(), 0, buffer.size());
   auto count = static_cast<uint32_t>(grants.size());
   memcpy(buffer.begin(), &count, sizeof count);
@@ -46,8 +47,8 @@ Offer takeOffer(uint32_t domid, uint32_t controlGrant) {
   KJ_IF_MAYBE (refusal, kj::runCatchingExceptions([&]() {
                  page.emplace(gntdev, offset, 1, MappedPages::Access::readOnly);
                })) {
-    fail(FailureCode::INVALID, kj::str("domain ", domid), "the ring's control page cannot be mapped",
-         refusal->getDescription());
+    fail(FailureCode::INVALID, kj::str("domain ", domid),
+         "the ring's control page cannot be mapped", refusal->getDescription());
   }
   KJ_IF_MAYBE (offer, readOffer(KJ_ASSERT_NONNULL(page).bytes())) {
     return *offer;
@@ -64,8 +65,8 @@ BoundPort XenRingDevices::bind(uint32_t domid, uint32_t remotePort) {
   ioctl_evtchn_bind_interdomain request{domid, remotePort};
   int port = ioctl(evtchn, IOCTL_EVTCHN_BIND_INTERDOMAIN, &request);
   if (port < 0) {
-    fail(FailureCode::INVALID, kj::str("domain ", domid), "the offered event channel cannot be bound",
-         strerror(errno));
+    fail(FailureCode::INVALID, kj::str("domain ", domid),
+         "the offered event channel cannot be bound", strerror(errno));
   }
   return {kj::mv(evtchn), static_cast<uint32_t>(port)};
 }

@@ -135,10 +135,10 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> GuestOffer::offer() {
 
   auto controlGrant = granted.controlGrant();
   auto portNumber = port.number;
-  auto events = kj::heap<ring::DeviceEventChannel>(eventPort, duplicate(devices.evtchn),
-                                                   portNumber);
-  kj::Own<kj::AsyncIoStream> stream = kj::heap<ring::RingStream>(
-      kj::mv(pages), ring::Side::guest, kj::mv(events), timer);
+  auto events =
+      kj::heap<ring::DeviceEventChannel>(eventPort, duplicate(devices.evtchn), portNumber);
+  kj::Own<kj::AsyncIoStream> stream =
+      kj::heap<ring::RingStream>(kj::mv(pages), ring::Side::guest, kj::mv(events), timer);
   // In this order after the stream: the grants, whose end raises an event, then the port.
   stream = stream.attach(kj::mv(granted), kj::mv(port));
 

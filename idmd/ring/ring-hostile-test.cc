@@ -168,7 +168,8 @@ TEST_F(HostileRing, RandomPagesAreSurvived) {
     size_t word = numbers.below(kPageBytes / 4);
     // Near misses as often as noise: most of the rules are about distances.
     uint32_t value = static_cast<uint32_t>(numbers.next());
-    if (numbers.below(2) == 0) value = words[word].load() + static_cast<uint32_t>(numbers.below(64));
+    if (numbers.below(2) == 0)
+      value = words[word].load() + static_cast<uint32_t>(numbers.below(64));
     words[numbers.below(4) == 0 ? word : 16 + numbers.below(80)].store(value);
     size_t want = numbers.below(4096);
     switch (numbers.below(5)) {

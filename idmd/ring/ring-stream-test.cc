@@ -66,8 +66,8 @@ TEST(RingStreamTest, CarriesMoreThanItHolds) {
 TEST(RingStreamTest, GathersPieces) {
   Pair pair;
   auto sent = pattern(200000);
-  kj::ArrayPtr<const kj::byte> pieces[] = {sent.slice(0, 1), sent.slice(1, 1), sent.slice(1, 150000),
-                                           sent.slice(150000, 200000)};
+  kj::ArrayPtr<const kj::byte> pieces[] = {sent.slice(0, 1), sent.slice(1, 1),
+                                           sent.slice(1, 150000), sent.slice(150000, 200000)};
   auto writing = pair.host->write(kj::arrayPtr(pieces, 4));
   auto got = kj::heapArray<kj::byte>(sent.size());
   pair.guest->read(got.begin(), got.size()).wait(pair.io.waitScope);
@@ -89,7 +89,9 @@ TEST(RingStreamTest, GivesWhatThereIsOnceItIsEnough) {
 TEST(RingStreamTest, ACancelledReadLosesNothing) {
   Pair pair;
   kj::byte got[100];
-  { auto reading = pair.host->tryRead(got, 10, 100); }
+  {
+    auto reading = pair.host->tryRead(got, 10, 100);
+  }
   pair.guest->write("abc", 3).wait(pair.io.waitScope);
   EXPECT_EQ(pair.host->tryRead(got, 1, 100).wait(pair.io.waitScope), 3u);
 }
@@ -190,7 +192,8 @@ TEST(RingStreamTest, I5AStormOfEventsIsPaused) {
   TestMemory memory;
   uint64_t count = 0;
   RingLimits limits;
-  RingStream host(memory.map(), Side::host, kj::heap<Storm>(count), io.provider->getTimer(), limits);
+  RingStream host(memory.map(), Side::host, kj::heap<Storm>(count), io.provider->getTimer(),
+                  limits);
   io.provider->getTimer().afterDelay(100 * kj::MILLISECONDS).wait(io.waitScope);
   EXPECT_LE(count, limits.idleEvents + 12);
 }

@@ -11,7 +11,10 @@ class RingStream::ReadOperation {
   ReadOperation(kj::ArrayPtr<kj::byte> into, size_t least) : into(into), least(least) {}
   ReadOperation(kj::PromiseFulfiller<size_t>& fulfiller, RingStream& stream,
                 const ReadOperation& tried)
-      : into(tried.into), least(tried.least), done(tried.done), stream(&stream),
+      : into(tried.into),
+        least(tried.least),
+        done(tried.done),
+        stream(&stream),
         fulfiller(&fulfiller) {
     stream.reading = *this;
   }
@@ -159,8 +162,8 @@ kj::Promise<void> RingStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::by
   return startWrite(nullptr, pieces);
 }
 
-kj::Promise<void> RingStream::startWrite(
-    kj::ArrayPtr<const kj::byte> now, kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> later) {
+kj::Promise<void> RingStream::startWrite(kj::ArrayPtr<const kj::byte> now,
+                                         kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> later) {
   KJ_REQUIRE(writing == nullptr, "one write at a time");
   WriteOperation operation(now, later);
   bool complete = advance(operation);

@@ -89,8 +89,8 @@ class RingEnd {
 
  private:
   ControlPage* control;
-  kj::byte* in;         // data area this end reads
-  kj::byte* out;        // data area this end writes
+  kj::byte* in;          // data area this end reads
+  kj::byte* out;         // data area this end writes
   ProducerLine* inPeer;  // the peer's account of what it produced
   ConsumerLine* inOwn;
   ConsumerLine* outPeer;  // the peer's account of what it consumed

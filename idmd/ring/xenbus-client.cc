@@ -72,8 +72,7 @@ kj::Promise<void> XenbusClient::remove(kj::StringPtr name) {
   KJ_REQUIRE(error.size() == 0 || error == "ENOENT", "xenstore refused a removal", error);
 }
 
-kj::Promise<XenbusClient::Reply> XenbusClient::request(uint32_t type,
-                                                       kj::Array<kj::byte> payload) {
+kj::Promise<XenbusClient::Reply> XenbusClient::request(uint32_t type, kj::Array<kj::byte> payload) {
   KJ_REQUIRE(payload.size() <= kPayloadMax);
   Header header{type, ++lastRequest, 0, static_cast<uint32_t>(payload.size())};
   auto message = kj::heapArray<kj::byte>(sizeof header + payload.size());

@@ -46,8 +46,7 @@ TestCertificate TestCertificate::make(kj::StringPtr host) {
   extend(certificate, NID_basic_constraints, "critical,CA:TRUE");
   extend(certificate, NID_subject_alt_name, kj::str("DNS:", host));
   KJ_REQUIRE(X509_sign(certificate, key, EVP_sha256()) > 0);
-  return {pem([&](BIO* out) { return PEM_write_bio_X509(out, certificate); }),
-          pem([&](BIO* out) {
+  return {pem([&](BIO* out) { return PEM_write_bio_X509(out, certificate); }), pem([&](BIO* out) {
             return PEM_write_bio_PrivateKey(out, key, nullptr, nullptr, 0, nullptr, nullptr);
           })};
 }

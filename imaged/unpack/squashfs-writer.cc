@@ -8,9 +8,6 @@
 
 #include <kj/debug.h>
 
-#include "imaged/unpack/tree-writer.h"
-#include "services/runtime/failure.h"
-
 extern "C" {
 #include <sqfs/block_processor.h>
 #include <sqfs/block_writer.h>
@@ -26,6 +23,9 @@ extern "C" {
 #include <sqfs/super.h>
 #include <sqfs/xattr_writer.h>
 }
+
+#include "imaged/unpack/tree-writer.h"
+#include "services/runtime/failure.h"
 
 namespace bulkhead {
 namespace {

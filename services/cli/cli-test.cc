@@ -46,9 +46,10 @@ TEST(Tables, ColumnsLineUpAndControlCharactersShow) {
   Table table({"NAME", "STATE"});
   table.add({"quiet-otter", "running"});
   table.add({"a", "\x1b[2J"});
-  EXPECT_STREQ(table.text().cStr(), "NAME         STATE\n"
-                                    "quiet-otter  running\n"
-                                    "a            \\x1b[2J\n");
+  EXPECT_STREQ(table.text().cStr(),
+               "NAME         STATE\n"
+               "quiet-otter  running\n"
+               "a            \\x1b[2J\n");
 }
 
 TEST(Texts, SizesDurationsAges) {

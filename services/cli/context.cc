@@ -75,8 +75,8 @@ int exitCodeOf(schema::ExitStatus::Reader status) {
 
 void printFailure(const kj::Exception& exception) {
   auto problem = failureOf(exception);
-  auto subject = problem.subject.size() > 0 ? kj::str(printable(problem.subject, 256), ": ")
-                                            : kj::String();
+  auto subject =
+      problem.subject.size() > 0 ? kj::str(printable(problem.subject, 256), ": ") : kj::String();
   auto hint = problem.hint.size() > 0 ? kj::str("hint: ", printable(problem.hint, 1024), '\n')
                                       : kj::String();
   writeTo(STDERR_FILENO,

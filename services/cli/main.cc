@@ -57,9 +57,10 @@ class Words {
     app.fallthrough();
     app.name("bulkhead");
     addOutput(app);
-    app.footer("Exit codes: the container's own for run, zone exec and zone wait; 125 when "
-               "Bulkhead failed,\n126 and 127 when the command cannot be run or found, 128+N for "
-               "signal N.\n`bulkhead COMMAND --help` says more about a command.");
+    app.footer(
+        "Exit codes: the container's own for run, zone exec and zone wait; 125 when "
+        "Bulkhead failed,\n126 and 127 when the command cannot be run or found, 128+N for "
+        "signal N.\n`bulkhead COMMAND --help` says more about a command.");
     addRun();
     addZone();
     addImages();
@@ -111,14 +112,16 @@ class Words {
     auto& run = *app.add_subcommand("run", "run a container in a zone of its own");
     takeRest(run, "Usage: bulkhead run [OPTIONS] IMAGE [COMMAND ARGS...]");
     addLaunchOptions(run, launch);
-    auto* rm = run.add_flag("--rm", launch.removeWhenExited, "remove the zone at the end (default)");
+    auto* rm =
+        run.add_flag("--rm", launch.removeWhenExited, "remove the zone at the end (default)");
     run.add_flag("--keep", launch.keep, "keep the zone and its log at the end")->excludes(rm);
     run.add_flag("-i,--interactive", launch.input, "standard input goes to the container");
     run.add_flag("-t,--tty", launch.terminal, "give the container a terminal");
-    run.footer("Examples:\n"
-               "  bulkhead run debian:13 uname -a\n"
-               "  bulkhead run -it --memory 512M debian:13 bash\n"
-               "  echo hello | bulkhead run -i busybox cat");
+    run.footer(
+        "Examples:\n"
+        "  bulkhead run debian:13 uname -a\n"
+        "  bulkhead run -it --memory 512M debian:13 bash\n"
+        "  echo hello | bulkhead run -i busybox cat");
     run.final_callback([this, &run]() {
       takeImage(run);
       action = [this](CommandContext& context) { return runCommand(context, launch); };
@@ -189,11 +192,10 @@ class Words {
         [this](CommandContext& context) { return zoneInfoCommand(context, name); })
         .add_option("ZONE", name)
         ->required();
-    auto& console = add(zone, "console", "show a zone's kernel messages",
-                        [this](CommandContext& context) {
-                          return consoleCommand(context, name, flag ? ConsoleReach::follow
-                                                                    : ConsoleReach::history);
-                        });
+    auto& console =
+        add(zone, "console", "show a zone's kernel messages", [this](CommandContext& context) {
+          return consoleCommand(context, name, flag ? ConsoleReach::follow : ConsoleReach::history);
+        });
     console.add_option("ZONE", name)->required();
     console.add_flag("-f,--follow", flag, "go on until the zone ends");
   }

@@ -39,8 +39,9 @@ kj::String progressLine(schema::Progress::Reader progress) {
   auto phase = printable(progress.getPhase(), 24);
   auto subject = printable(progress.getSubject(), 40);
   if (progress.getTotal() == 0) {
-    return progress.getDone() == 0 ? kj::str(phase, ' ', subject)
-                                   : kj::str(phase, ' ', subject, ' ', sizeText(progress.getDone()));
+    return progress.getDone() == 0
+               ? kj::str(phase, ' ', subject)
+               : kj::str(phase, ' ', subject, ' ', sizeText(progress.getDone()));
   }
   auto share = static_cast<double>(progress.getDone()) / static_cast<double>(progress.getTotal());
   auto full = static_cast<uint64_t>(kj::min(share, 1.0) * static_cast<double>(kBarWidth));

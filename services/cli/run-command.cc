@@ -220,9 +220,10 @@ int launchCommand(CommandContext& context, const LaunchOptions& options) {
   request.setProgress(
       makeProgressSink([&display](schema::Progress::Reader p) { display.show(p); }));
   auto zone = request.send().getZone();
-  auto described = options.noWait
-                       ? zone.infoRequest().send().then([](auto&& r) { return kj::mv(r); }).ignoreResult()
-                       : zone.whenReadyRequest().send().ignoreResult();
+  auto described =
+      options.noWait
+          ? zone.infoRequest().send().then([](auto&& r) { return kj::mv(r); }).ignoreResult()
+          : zone.whenReadyRequest().send().ignoreResult();
   try {
     context.wait(kj::mv(described));
   } catch (const Interrupted&) {
@@ -231,8 +232,11 @@ int launchCommand(CommandContext& context, const LaunchOptions& options) {
   } catch (const kj::Exception& exception) {
     // Nothing of a zone that failed is left but its record, which would keep the name.
     if (exception.getType() != kj::Exception::Type::DISCONNECTED && !options.keep) {
-      zone.destroyRequest().send().ignoreResult().catch_([](kj::Exception&&) {}).wait(
-          context.io.waitScope);
+      zone.destroyRequest()
+          .send()
+          .ignoreResult()
+          .catch_([](kj::Exception&&) {})
+          .wait(context.io.waitScope);
     }
     throw;
   }

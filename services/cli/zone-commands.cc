@@ -43,8 +43,8 @@ kj::Promise<void> copyToOutput(kj::Own<kj::AsyncInputStream> input) {
 }  // namespace
 
 int listZonesCommand(CommandContext& context, ListDetail detail) {
-  auto response = context.wait(
-      kj::Promise<ListResponse>(context.client.session().listZonesRequest().send()));
+  auto response =
+      context.wait(kj::Promise<ListResponse>(context.client.session().listZonesRequest().send()));
   auto zones = response.getZones();
   if (detail == ListDetail::namesOnly) {
     for (auto zone : zones) context.print(kj::str(printable(zone.getName()), '\n'));
@@ -60,8 +60,8 @@ int listZonesCommand(CommandContext& context, ListDetail detail) {
   for (auto zone : zones) {
     auto id = idOf(zone);
     auto address = zone.getAddresses().size() > 0 ? kj::StringPtr(zone.getAddresses()[0]) : "-"_kj;
-    table.add({zone.getName(), kj::str(id.slice(0, kj::min(id.size(), size_t{8}))),
-               stateText(zone), zone.getImage(), address,
+    table.add({zone.getName(), kj::str(id.slice(0, kj::min(id.size(), size_t{8}))), stateText(zone),
+               zone.getImage(), address,
                ageText(zone.getCreatedUnixNanoseconds(), nowNanoseconds())});
   }
   context.print(table.text());
@@ -69,8 +69,7 @@ int listZonesCommand(CommandContext& context, ListDetail detail) {
 }
 
 int zoneInfoCommand(CommandContext& context, const std::string& zone) {
-  auto response =
-      context.wait(kj::Promise<InfoResponse>(find(context, zone).infoRequest().send()));
+  auto response = context.wait(kj::Promise<InfoResponse>(find(context, zone).infoRequest().send()));
   if (context.format == OutputFormat::json) {
     context.print(zoneJson(response.getInfo()));
   } else {
@@ -93,8 +92,7 @@ int destroyCommand(CommandContext& context, const std::vector<std::string>& zone
 }
 
 int waitCommand(CommandContext& context, const std::string& zone) {
-  auto response =
-      context.wait(kj::Promise<WaitResponse>(find(context, zone).waitRequest().send()));
+  auto response = context.wait(kj::Promise<WaitResponse>(find(context, zone).waitRequest().send()));
   auto info = response.getInfo();
   if (context.format == OutputFormat::json) context.print(zoneJson(info));
   if (info.hasExit()) return exitCodeOf(info.getExit());
@@ -118,8 +116,8 @@ int consoleCommand(CommandContext& context, const std::string& zone, ConsoleReac
   int ends[2];
   KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
   auto input = context.io.lowLevelProvider->wrapInputFd(
-      ends[0], kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP |
-                   kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
+      ends[0],
+      kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP | kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
   auto request = find(context, zone).consoleRequest();
   request.setMode(reach == ConsoleReach::follow ? schema::ConsoleMode::FOLLOW
                                                 : schema::ConsoleMode::HISTORY);

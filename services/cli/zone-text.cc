@@ -143,8 +143,8 @@ kj::String timingsText(schema::ZoneInfo::Reader zone) {
     table.add({phase.getName(), durationText(phase.getNanoseconds())});
   }
   if (zone.getReadyUnixNanoseconds() > zone.getCreatedUnixNanoseconds()) {
-    table.add({"request to ready", durationText(zone.getReadyUnixNanoseconds() -
-                                                zone.getCreatedUnixNanoseconds())});
+    table.add({"request to ready",
+               durationText(zone.getReadyUnixNanoseconds() - zone.getCreatedUnixNanoseconds())});
   }
   return kj::str(table.text(), "zone kernel: Linux ", printable(zone.getKernelVersion(), 128), " (",
                  virtualizationText(zone), ")\n");

@@ -49,8 +49,7 @@ schema::Zone::Client Client::findZone(kj::StringPtr nameOrId) {
   return request.send().getZone();
 }
 
-schema::ProgressSink::Client makeProgressSink(
-    kj::Function<void(schema::Progress::Reader)> report) {
+schema::ProgressSink::Client makeProgressSink(kj::Function<void(schema::Progress::Reader)> report) {
   return kj::heap<CallingSink>(kj::mv(report));
 }
 

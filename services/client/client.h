@@ -54,8 +54,7 @@ class Client {
 };
 
 // A progress sink that calls back. `report` may be called until the capability is dropped.
-schema::ProgressSink::Client makeProgressSink(
-    kj::Function<void(schema::Progress::Reader)> report);
+schema::ProgressSink::Client makeProgressSink(kj::Function<void(schema::Progress::Reader)> report);
 
 // A zone's UUID in its canonical text form; empty when the record has none.
 kj::String idOf(schema::ZoneInfo::Reader info);

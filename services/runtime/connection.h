@@ -59,8 +59,9 @@ class Peer {
     if (connection.get() == nullptr || broken) {
       broken = false;
       auto fresh = connectTo(provider, edge, limits);
-      watcher = fresh->onDisconnect().then([this]() { broken = true; }).eagerlyEvaluate(
-          [this](kj::Exception&&) { broken = true; });
+      watcher = fresh->onDisconnect()
+                    .then([this]() { broken = true; })
+                    .eagerlyEvaluate([this](kj::Exception&&) { broken = true; });
       client = fresh->template bootstrap<Interface>();
       connection = kj::mv(fresh);
     }

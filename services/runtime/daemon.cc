@@ -40,10 +40,9 @@ int Daemon::run(kj::Promise<void> service) {
   KJ_IF_MAYBE (interval, notifier.watchdogInterval()) {
     watchdog = keepWatchdogFed(timer(), notifier, *interval).eagerlyEvaluate(nullptr);
   }
-  auto ended = eventPort()
-                   .onSignal(SIGTERM)
-                   .exclusiveJoin(eventPort().onSignal(SIGINT))
-                   .then([](siginfo_t) {});
+  auto ended =
+      eventPort().onSignal(SIGTERM).exclusiveJoin(eventPort().onSignal(SIGINT)).then([](siginfo_t) {
+      });
   notifier.ready();
   int code = 0;
   try {

@@ -26,7 +26,13 @@ TEST(Failure, SurvivesThePrefixOfRpc) {
 }
 
 TEST(Failure, FieldsCannotForgeOthers) {
-  auto exception = failure(FailureCode::DENIED, "a\x1f" "b\x1e" "failure\x1f" "0", "m").toException();
+  auto exception = failure(FailureCode::DENIED,
+                           "a\x1f"
+                           "b\x1e"
+                           "failure\x1f"
+                           "0",
+                           "m")
+                       .toException();
   auto found = failureOf(exception);
   EXPECT_EQ(found.code, FailureCode::DENIED);
   EXPECT_EQ(found.message, "m");

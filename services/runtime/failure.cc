@@ -11,8 +11,9 @@ namespace {
 // ASCII record and unit separators: removed from every field on the way in.
 constexpr char kRecord = '\x1e';
 constexpr char kUnit = '\x1f';
-constexpr kj::StringPtr kMark = "\x1e"
-                                "failure\x1f"_kj;
+constexpr kj::StringPtr kMark =
+    "\x1e"
+    "failure\x1f"_kj;
 
 kj::String stripped(kj::StringPtr text) {
   auto copy = kj::str(text);

@@ -41,51 +41,58 @@ void passing(const char* count, const char* names) {
 
 TEST(PassedFds, TakesByName) {
   EXPECT_EQ(inChild([]() {
-    passing("2", "one:two");
-    auto fds = PassedFds::receive();
-    auto two = fds.take("two");
-    auto one = fds.take("one");
-    fds.expectAllTaken();
-    bool closeOnExec = (fcntl(two, F_GETFD) & FD_CLOEXEC) != 0;
-    return two.get() == 4 && one.get() == 3 && closeOnExec && getenv("LISTEN_FDS") == nullptr ? 0
-                                                                                             : 1;
-  }), 0);
+              passing("2", "one:two");
+              auto fds = PassedFds::receive();
+              auto two = fds.take("two");
+              auto one = fds.take("one");
+              fds.expectAllTaken();
+              bool closeOnExec = (fcntl(two, F_GETFD) & FD_CLOEXEC) != 0;
+              return two.get() == 4 && one.get() == 3 && closeOnExec &&
+                             getenv("LISTEN_FDS") == nullptr
+                         ? 0
+                         : 1;
+            }),
+            0);
 }
 
 TEST(PassedFds, MissingOneIsRefused) {
   EXPECT_EQ(inChild([]() {
-    passing("1", "one");
-    auto fds = PassedFds::receive();
-    auto missing = fds.take("two");
-    return 0;
-  }), 42);
+              passing("1", "one");
+              auto fds = PassedFds::receive();
+              auto missing = fds.take("two");
+              return 0;
+            }),
+            42);
 }
 
 TEST(PassedFds, UnexpectedOneIsRefused) {
   EXPECT_EQ(inChild([]() {
-    passing("2", "one:stray");
-    auto fds = PassedFds::receive();
-    auto one = fds.take("one");
-    fds.expectAllTaken();
-    return 0;
-  }), 42);
+              passing("2", "one:stray");
+              auto fds = PassedFds::receive();
+              auto one = fds.take("one");
+              fds.expectAllTaken();
+              return 0;
+            }),
+            42);
 }
 
 TEST(PassedFds, AnotherProcesssVariablesAreIgnored) {
   EXPECT_EQ(inChild([]() {
-    passing("2", "one:two");
-    setenv("LISTEN_PID", "1", 1);
-    auto fds = PassedFds::receive();
-    return fds.takeIfPassed("one") == nullptr ? 0 : 1;
-  }), 0);
+              passing("2", "one:two");
+              setenv("LISTEN_PID", "1", 1);
+              auto fds = PassedFds::receive();
+              return fds.takeIfPassed("one") == nullptr ? 0 : 1;
+            }),
+            0);
 }
 
 TEST(PassedFds, AbsurdCountIsRefused) {
   EXPECT_EQ(inChild([]() {
-    passing("100000", "one");
-    auto fds = PassedFds::receive();
-    return 0;
-  }), 42);
+              passing("100000", "one");
+              auto fds = PassedFds::receive();
+              return 0;
+            }),
+            42);
 }
 
 }  // namespace

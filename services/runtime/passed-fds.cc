@@ -11,7 +11,7 @@
 namespace bulkhead {
 namespace {
 
-constexpr int kFirst = 3;   // SD_LISTEN_FDS_START
+constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
 constexpr int kMost = 64;
 
 kj::Maybe<int> number(const char* name) {

@@ -21,8 +21,8 @@ uid_t userByName(kj::StringPtr name) {
   passwd* found = nullptr;
   char buffer[4096];
   int error = getpwnam_r(name.cStr(), &entry, buffer, sizeof buffer, &found);
-  KJ_REQUIRE(error == 0 && found != nullptr,
-             "no such user: install the package's sysusers file", name);
+  KJ_REQUIRE(error == 0 && found != nullptr, "no such user: install the package's sysusers file",
+             name);
   return found->pw_uid;
 }
 
@@ -94,7 +94,8 @@ class Server final : private kj::TaskSet::ErrorHandler {
     PeerIdentity peer{user, static_cast<gid_t>(-1), credentials.pid.orDefault(0)};
     if (policy.admitsAnyone()) readGroups(*accepted.stream, peer);
     if (!policy.admits(peer)) {
-      log.warning("refused a connection: not the user this socket is for", {field("PEER_UID", user)});
+      log.warning("refused a connection: not the user this socket is for",
+                  {field("PEER_UID", user)});
       return;
     }
     auto& mine = openByUser.findOrCreate(

@@ -17,7 +17,7 @@ namespace bulkhead {
 // Who is at the other end, as the kernel says (SO_PEERCRED).
 struct PeerIdentity {
   uid_t user;
-  gid_t group;                     // -1 where the socket admits one user only
+  gid_t group;  // -1 where the socket admits one user only
   pid_t process;
   std::vector<gid_t> groups = {};  // all of them (SO_PEERGROUPS); only where anyone is admitted
 };

@@ -2,6 +2,7 @@
 #include "services/runtime/uuid.h"
 
 #include <gtest/gtest.h>
+#include <kj/debug.h>
 
 namespace bulkhead {
 namespace {

@@ -39,10 +39,11 @@ TEST(Access, DefaultsAreRootAndTheGroup) {
 }
 
 TEST(Access, NamesAndNumbers) {
-  auto policy = parse("users = [\"alice\", 1001]\n"
-                      "groups = []\n"
-                      "administrators = [\"carol\"]\n"
-                      "administrator-groups = [\"operators\"]\n");
+  auto policy = parse(
+      "users = [\"alice\", 1001]\n"
+      "groups = []\n"
+      "administrators = [\"carol\"]\n"
+      "administrator-groups = [\"operators\"]\n");
   EXPECT_EQ(policy.roleOf(peer(1000)), Role::user);
   EXPECT_EQ(policy.roleOf(peer(1001)), Role::user);
   EXPECT_EQ(policy.roleOf(peer(1002)), Role::administrator);

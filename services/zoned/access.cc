@@ -37,7 +37,8 @@ kj::Maybe<gid_t> hostGroup(kj::StringPtr name) {
 
 // Adds every identity an array of names and numbers means.
 void readIds(const toml::node& node, kj::StringPtr path, kj::StringPtr key,
-             kj::Function<kj::Maybe<uint32_t>(kj::StringPtr)>& resolve, kj::HashSet<uint32_t>& out) {
+             kj::Function<kj::Maybe<uint32_t>(kj::StringPtr)>& resolve,
+             kj::HashSet<uint32_t>& out) {
   auto* list = node.as_array();
   if (list == nullptr) fail(FailureCode::INVALID, path, kj::str(key, " is not a list"));
   for (const auto& entry : *list) {
@@ -51,7 +52,8 @@ void readIds(const toml::node& node, kj::StringPtr path, kj::StringPtr key,
         out.upsert(*id, [](auto&, auto&&) {});
       }
     } else {
-      fail(FailureCode::INVALID, path, kj::str(key, " holds something else than names and numbers"));
+      fail(FailureCode::INVALID, path,
+           kj::str(key, " holds something else than names and numbers"));
     }
   }
 }
@@ -95,7 +97,8 @@ AccessPolicy AccessPolicy::parse(kj::StringPtr text, kj::StringPtr path, NameSer
     } else if (key == "administrator-groups") {
       readIds(node, path, "administrator-groups", names.group, policy.administrators.groups);
     } else {
-      fail(FailureCode::INVALID, path, kj::str("unknown key ", kj::arrayPtr(key.data(), key.size())));
+      fail(FailureCode::INVALID, path,
+           kj::str("unknown key ", kj::arrayPtr(key.data(), key.size())));
     }
   }
   return policy;

@@ -38,8 +38,7 @@ class Gathering {
 
   kj::Promise<void> fetchRoot() {
     auto spec = record.spec();
-    auto image =
-        co_await pull(store, spec.getImage().asReader(), spec.getPullPolicy(), progress);
+    auto image = co_await pull(store, spec.getImage().asReader(), spec.getPullPolicy(), progress);
     images.leases.add(image);
     auto rootRequest = image.rootFileSystemRequest().send();
     auto config = co_await image.configRequest().send();
@@ -54,8 +53,8 @@ class Gathering {
 
   kj::Promise<void> fetchBootFiles() {
     auto spec = record.spec();
-    auto kernelPull = pull(store, spec.getKernelImage().asReader(), schema::PullPolicy::IF_ABSENT,
-                           progress);
+    auto kernelPull =
+        pull(store, spec.getKernelImage().asReader(), schema::PullPolicy::IF_ABSENT, progress);
     auto system = co_await pull(store, spec.getSystemImage().asReader(),
                                 schema::PullPolicy::IF_ABSENT, progress);
     auto kernel = co_await kernelPull;

@@ -129,7 +129,8 @@ class Launch {
     spec.setKernel(makeFile(kj::mv(images.kernel)));
     spec.setInitrd(makeFile(kj::mv(images.initrd)));
     kj::StringPtr extra = wanted.getKernelOptions().asReader();
-    spec.setCommandLine(kj::str(services().config.kernelOptions, extra.size() > 0 ? " " : "", extra));
+    spec.setCommandLine(
+        kj::str(services().config.kernelOptions, extra.size() > 0 ? " " : "", extra));
     spec.setMemoryMiB(wanted.getMemoryMiB());
     spec.setVcpus(wanted.getVcpus());
     spec.setVirtualization(wanted.getVirtualization());
@@ -200,8 +201,8 @@ class Launch {
   kj::Promise<OfferResponse> ringOffer() {
     auto request = domain().whenRingOfferedRequest();
     request.setAfter(0);
-    return domainAlive(untilAnswered(kj::Promise<OfferResponse>(request.send()),
-                                     "it did not offer its ring"));
+    return domainAlive(
+        untilAnswered(kj::Promise<OfferResponse>(request.send()), "it did not offer its ring"));
   }
 
   // Fails with `guestCrashed` when the domain ends first.

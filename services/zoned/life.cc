@@ -81,9 +81,9 @@ void noteFailure(Zone& zone, const kj::Exception& exception) {
   if (zone.endRequested() || zone.record.state == ZoneState::EXITED) return;
   auto problem = failureOf(exception);
   if (problem.subject.size() == 0) problem.subject = kj::str(zone.record.name);
-  zone.services.log.warning("zone failed", {field("ZONE", zone.record.id),
-                                            field("NAME", zone.record.name),
-                                            field("ERROR", problem.describe())});
+  zone.services.log.warning("zone failed",
+                            {field("ZONE", zone.record.id), field("NAME", zone.record.name),
+                             field("ERROR", problem.describe())});
   zone.record.failure = kj::mv(problem);
   zone.services.store.put(zone.record);
 }
@@ -116,9 +116,9 @@ kj::Promise<void> adopt(Zone& zone) {
 kj::Promise<void> liveFromLaunch(kj::Own<Zone> zone, ProgressRelay progress) {
   try {
     co_await launchZone(*zone, progress);
-    zone->services.log.info("zone ready", {field("ZONE", zone->record.id),
-                                           field("NAME", zone->record.name),
-                                           field("DOMID", zone->record.domid)});
+    zone->services.log.info("zone ready",
+                            {field("ZONE", zone->record.id), field("NAME", zone->record.name),
+                             field("DOMID", zone->record.domid)});
     co_await superviseZone(*zone);
   } catch (...) {
     noteFailure(*zone, kj::getCaughtExceptionAsKj());

@@ -54,19 +54,14 @@ int main() {
 
   Store store(state);
   Peers peers(daemon.provider());
-  ZoneServices services{peers,
-                        store,
-                        daemon.timer(),
-                        kj::systemPreciseMonotonicClock(),
-                        daemon.provider(),
-                        daemon.log(),
-                        config};
+  ZoneServices services{
+      peers,        store, daemon.timer(), kj::systemPreciseMonotonicClock(), daemon.provider(),
+      daemon.log(), config};
   Zones zones(services);
   zones.reconcile();
-  return daemon.run(serve(daemon.provider(), daemon.timer(), kj::mv(listener),
-                          PeerPolicy::of(Edge::platform), clientLimits(), daemon.log(),
-                          [&](const PeerIdentity& peer) {
-                            return makePlatform(zones, services,
-                                                Viewer{peer.user, access.roleOf(peer)});
-                          }));
+  return daemon.run(
+      serve(daemon.provider(), daemon.timer(), kj::mv(listener), PeerPolicy::of(Edge::platform),
+            clientLimits(), daemon.log(), [&](const PeerIdentity& peer) {
+              return makePlatform(zones, services, Viewer{peer.user, access.roleOf(peer)});
+            }));
 }

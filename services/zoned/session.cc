@@ -74,8 +74,7 @@ class SessionServer final : public schema::Session::Server {
   }
 
   kj::Promise<void> findZone(FindZoneContext context) override {
-    context.getResults().setZone(
-        makeZone(zones.find(viewer, context.getParams().getNameOrId())));
+    context.getResults().setZone(makeZone(zones.find(viewer, context.getParams().getNameOrId())));
     return kj::READY_NOW;
   }
 

@@ -60,24 +60,21 @@ TEST(Spec, EachWrongFieldIsNamed) {
             "workingDirectory");
   EXPECT_EQ(refused([](auto s) { s.initProcess().initEnvironment(1).set(0, "NOVALUE"); }),
             "environment");
-  EXPECT_EQ(refused([](auto s) { s.initProcess().initEnvironment(1).set(0, "=x"); }), "environment");
+  EXPECT_EQ(refused([](auto s) { s.initProcess().initEnvironment(1).set(0, "=x"); }),
+            "environment");
   EXPECT_EQ(refused([](auto s) { s.initProcess().initTerminal().setRows(24); }), "terminal");
-  EXPECT_EQ(refused([](auto s) {
-              s.initProcess().initCapabilities().initAdd(1).set(0, "net_raw");
-            }),
-            "capabilities.add");
+  EXPECT_EQ(
+      refused([](auto s) { s.initProcess().initCapabilities().initAdd(1).set(0, "net_raw"); }),
+      "capabilities.add");
   EXPECT_EQ(refused([](auto s) { s.initLabels(65); }), "labels");
-  EXPECT_EQ(refused([](auto s) {
-              s.setVirtualization(static_cast<schema::Virtualization>(77));
-            }),
+  EXPECT_EQ(refused([](auto s) { s.setVirtualization(static_cast<schema::Virtualization>(77)); }),
             "virtualization");
 }
 
 TEST(Spec, ZeroBytesAndLengthsAreRefused) {
-  EXPECT_EQ(refused([](auto s) {
-              s.initProcess().initArguments(1).set(0, kj::StringPtr("a\0b", 3));
-            }),
-            "arguments");
+  EXPECT_EQ(
+      refused([](auto s) { s.initProcess().initArguments(1).set(0, kj::StringPtr("a\0b", 3)); }),
+      "arguments");
   EXPECT_EQ(refused([](auto s) {
               std::string big((1u << 20) + 1, 'x');
               s.initProcess().initArguments(1).set(0, big.c_str());
@@ -93,8 +90,8 @@ TEST(Spec, NumbersOfUsersStayNumbers) {
   for (kj::StringPtr good : {"", "0", "1000:1000", "www-data", "nobody:nogroup", "2147483646"}) {
     EXPECT_EQ(user(good), "") << good.cStr();
   }
-  for (kj::StringPtr bad : {"2147483648", "4294967295", "4294967296", "-1", "+5", "0x10", "1e3", ":",
-                            "1:", "99999999999999999999", "a\nb"}) {
+  for (kj::StringPtr bad : {"2147483648", "4294967295", "4294967296", "-1", "+5", "0x10", "1e3",
+                            ":", "1:", "99999999999999999999", "a\nb"}) {
     EXPECT_EQ(user(bad), "user") << bad.cStr();
   }
 }
@@ -120,9 +117,7 @@ class Merge : public ::testing::Test {
     return merged;
   }
 
-  std::string arguments() {
-    return kj::strArray(merge().getArguments().asReader(), " ").cStr();
-  }
+  std::string arguments() { return kj::strArray(merge().getArguments().asReader(), " ").cStr(); }
   std::string environment() {
     return kj::strArray(merge().getEnvironment().asReader(), " ").cStr();
   }

@@ -204,7 +204,8 @@ void normalizeSpec(schema::ZoneSpec::Reader spec, const ZonedConfig& config,
   }
   uint32_t memory = spec.getMemoryMiB() == 0 ? config.memoryMiB : spec.getMemoryMiB();
   if (memory < kLeastMemoryMiB || memory > kMostMemoryMiB) {
-    invalid("memoryMiB", kj::str(memory, " MiB is not from ", kLeastMemoryMiB, " to ", kMostMemoryMiB),
+    invalid("memoryMiB",
+            kj::str(memory, " MiB is not from ", kLeastMemoryMiB, " to ", kMostMemoryMiB),
             "give the zone at least 48 MiB; 256 MiB suit most images");
   }
   uint16_t vcpus = spec.getVcpus() == 0 ? config.vcpus : spec.getVcpus();
@@ -290,9 +291,8 @@ void mergeExec(schema::ProcessSpec::Reader first, schema::ProcessSpec::Reader wa
   if (wanted.getTerminal().getRows() > 0) environment.setIfAbsent("TERM=xterm");
   for (kj::StringPtr variable : wanted.getEnvironment()) environment.set(variable);
   environment.writeTo(merged);
-  merged.setWorkingDirectory(wanted.getWorkingDirectory().size() > 0
-                                 ? wanted.getWorkingDirectory()
-                                 : first.getWorkingDirectory());
+  merged.setWorkingDirectory(wanted.getWorkingDirectory().size() > 0 ? wanted.getWorkingDirectory()
+                                                                     : first.getWorkingDirectory());
   merged.setUser(wanted.getUser().size() > 0 ? wanted.getUser() : first.getUser());
   merged.setTerminal(wanted.getTerminal());
   merged.setCapabilities(wanted.getCapabilities());

@@ -11,13 +11,14 @@ Database::Database(kj::StringPtr pathParam) : path(kj::str(pathParam)) {
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   if (sqlite3_open_v2(path.cStr(), &handle, kFlags, nullptr) != SQLITE_OK) failWith("open");
   // Alone on the file: no shared memory is needed, so nothing is mapped that could fault.
-  execute("PRAGMA locking_mode=EXCLUSIVE;"
-          "PRAGMA journal_mode=TRUNCATE;"
-          "PRAGMA synchronous=FULL;"
-          "PRAGMA temp_store=MEMORY;"
-          "PRAGMA mmap_size=0;"
-          "PRAGMA trusted_schema=OFF;"
-          "PRAGMA foreign_keys=ON;");
+  execute(
+      "PRAGMA locking_mode=EXCLUSIVE;"
+      "PRAGMA journal_mode=TRUNCATE;"
+      "PRAGMA synchronous=FULL;"
+      "PRAGMA temp_store=MEMORY;"
+      "PRAGMA mmap_size=0;"
+      "PRAGMA trusted_schema=OFF;"
+      "PRAGMA foreign_keys=ON;");
 }
 
 Database::~Database() noexcept(false) { sqlite3_close_v2(handle); }

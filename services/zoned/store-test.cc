@@ -104,7 +104,9 @@ TEST_F(StoreTest, ANameIsUniqueForItsOwner) {
 }
 
 TEST_F(StoreTest, MigratesANewFileToThePresentLayout) {
-  { Store store(directory); }
+  {
+    Store store(directory);
+  }
   Database database(kj::str(directory, "/zones.db"));
   auto query = database.prepare("PRAGMA user_version");
   ASSERT_TRUE(query.step());

@@ -14,8 +14,8 @@ constexpr kj::StringPtr kMigrations[] = {
     "  owner INTEGER NOT NULL,"
     "  name TEXT NOT NULL,"
     "  created INTEGER NOT NULL,"
-    "  info BLOB NOT NULL,"              // ZoneInfo, a flat message
-    "  spec BLOB NOT NULL,"              // ZoneSpec, a flat message
+    "  info BLOB NOT NULL,"  // ZoneInfo, a flat message
+    "  spec BLOB NOT NULL,"  // ZoneSpec, a flat message
     "  failure_code INTEGER,"
     "  failure_subject TEXT,"
     "  failure_message TEXT,"

@@ -147,7 +147,8 @@ class Supervision {
         auto offer = co_await request.send();
         epoch = offer.getOffer().getEpoch();
         co_await services().timer.timeoutAfter(
-            services().config.bootDeadline, attach(offer.getOffer()).exclusiveJoin(newerOffer(epoch)));
+            services().config.bootDeadline,
+            attach(offer.getOffer()).exclusiveJoin(newerOffer(epoch)));
         zone.save();
         co_return;
       } catch (...) {
@@ -178,8 +179,7 @@ class Supervision {
 
   kj::Promise<void> attach(schema::RingOffer::Reader offer) {
     co_await attachRing(zone, offer);
-    auto response =
-        co_await KJ_ASSERT_NONNULL(zone.holdings.agent).workloadsRequest().send();
+    auto response = co_await KJ_ASSERT_NONNULL(zone.holdings.agent).workloadsRequest().send();
     for (auto entry : response.getWorkloads()) {
       if (entry.getId() != kWorkloadId) continue;
       auto workload = entry.getWorkload();

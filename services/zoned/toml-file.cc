@@ -28,8 +28,7 @@ toml::table parseToml(kj::StringPtr text, kj::StringPtr path) {
   } catch (const toml::parse_error& error) {
     auto what = error.description();
     fail(FailureCode::INVALID, path,
-         kj::str("line ", error.source().begin.line, ": ",
-                 kj::arrayPtr(what.data(), what.size())));
+         kj::str("line ", error.source().begin.line, ": ", kj::arrayPtr(what.data(), what.size())));
   }
 }
 

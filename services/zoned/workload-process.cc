@@ -28,7 +28,8 @@ class WorkloadProcess final : public schema::Process::Server {
   }
 
   kj::Promise<void> stdin(StdinContext) override {
-    fail(FailureCode::BUSY, zone->record.name, "the process's input is the descriptor it was given");
+    fail(FailureCode::BUSY, zone->record.name,
+         "the process's input is the descriptor it was given");
   }
 
   kj::Promise<void> resize(ResizeContext context) override {

@@ -34,7 +34,8 @@ class ZoneServer final : public schema::Zone::Server {
   kj::Promise<void> start(StartContext context) override {
     auto files = co_await takeStdio(context.getParams().getStdio());
     co_await zone->whenReady();
-    if (zone->record.state != ZoneState::READY || !zone->record.spec().getDeferStart() || starting) {
+    if (zone->record.state != ZoneState::READY || !zone->record.spec().getDeferStart() ||
+        starting) {
       fail(FailureCode::BUSY, zone->record.name, "the zone's workload was started already");
     }
     starting = true;
@@ -61,8 +62,7 @@ class ZoneServer final : public schema::Zone::Server {
       fail(FailureCode::BUSY, zone->record.name, "the zone's workload does not run");
     }
     co_await zone->whenLinked();
-    context.getResults().setProcess(
-        co_await execWithStdio(*zone, params.getSpec(), kj::mv(files)));
+    context.getResults().setProcess(co_await execWithStdio(*zone, params.getSpec(), kj::mv(files)));
   }
 
   kj::Promise<void> logs(LogsContext context) override {
@@ -87,13 +87,9 @@ class ZoneServer final : public schema::Zone::Server {
     zone->record.writeTo(context.getResults().initInfo());
   }
 
-  kj::Promise<void> pause(PauseContext) override {
-    co_await domain().pauseRequest().send();
-  }
+  kj::Promise<void> pause(PauseContext) override { co_await domain().pauseRequest().send(); }
 
-  kj::Promise<void> unpause(UnpauseContext) override {
-    co_await domain().unpauseRequest().send();
-  }
+  kj::Promise<void> unpause(UnpauseContext) override { co_await domain().unpauseRequest().send(); }
 
   kj::Promise<void> console(ConsoleContext context) override {
     auto params = context.getParams();
@@ -102,8 +98,7 @@ class ZoneServer final : public schema::Zone::Server {
 
   kj::Promise<void> metrics(MetricsContext context) override {
     co_await zone->whenLinked();
-    auto response =
-        co_await KJ_ASSERT_NONNULL(zone->holdings.agent).metricsRequest().send();
+    auto response = co_await KJ_ASSERT_NONNULL(zone->holdings.agent).metricsRequest().send();
     context.getResults().setMetrics(response.getMetrics());
   }
 

@@ -69,9 +69,8 @@ TEST_F(ZonedProcess, OpenInputDoesNotKeepAZoneAlive) {
 
 TEST_F(ZonedProcess, EachFailingStepIsUndone) {
   startZoned();
-  for (kj::StringPtr step :
-       {"pull", "attach", "createDomain", "connect", "link", "configure", "createWorkload",
-        "start"}) {
+  for (kj::StringPtr step : {"pull", "attach", "createDomain", "connect", "link", "configure",
+                             "createWorkload", "start"}) {
     world.failing = kj::str(step);
     auto result = run({"run", "debian:13", "echo", "never"});
     EXPECT_EQ(result.code, 125) << step.cStr() << ": " << result.errors.cStr();
@@ -123,8 +122,8 @@ TEST_F(ZonedProcess, LaunchExecLogsInfoConsoleDestroy) {
   EXPECT_CONTAINS(info.output, "\"state\": \"running\"");
   EXPECT_CONTAINS(info.output, "\"kernelVersion\": \"6.12.0-mock\"");
   EXPECT_CONTAINS(info.output, "10.75.0.2");
-  for (kj::StringPtr phase : {"image", "network", "domain", "domain.build", "boot", "ring",
-                              "configure", "workload"}) {
+  for (kj::StringPtr phase :
+       {"image", "network", "domain", "domain.build", "boot", "ring", "configure", "workload"}) {
     EXPECT_CONTAINS(info.output, kj::str("\"name\": \"", phase, "\""));
   }
   EXPECT_EQ(run({"zone", "destroy", "web"}).code, 0);
@@ -314,10 +313,12 @@ TEST_F(ZonedProcess, AUserSeesOwnZonesOnly) {
 
 TEST_F(ZonedProcess, JsonParses) {
   startZoned();
-  EXPECT_EQ(run({"zone", "launch", "--name", "web", "--label", "a=b", "debian:13", "sleep"}).code, 0);
+  EXPECT_EQ(run({"zone", "launch", "--name", "web", "--label", "a=b", "debian:13", "sleep"}).code,
+            0);
   capnp::JsonCodec codec;
   for (auto& output :
-       {run({"--output", "json", "zone", "list"}).output, run({"zone", "info", "web", "-o", "json"}).output,
+       {run({"--output", "json", "zone", "list"}).output,
+        run({"zone", "info", "web", "-o", "json"}).output,
         run({"host", "status", "-o", "json"}).output, run({"image", "list", "-o", "json"}).output,
         run({"image", "pull", "debian:13", "-o", "json"}).output,
         run({"version", "-o", "json"}).output}) {

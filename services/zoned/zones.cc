@@ -134,9 +134,9 @@ kj::Own<Zone> Zones::create(uid_t owner, schema::ZoneSpec::Reader spec,
   services.store.put(record);
 
   auto& zone = add(kj::mv(record));
-  services.log.info("making a zone",
-                    {field("ZONE", zone.record.id), field("NAME", zone.record.name),
-                     field("OWNER", owner), field("IMAGE", zone.record.spec().getImage().asReader())});
+  services.log.info("making a zone", {field("ZONE", zone.record.id),
+                                      field("NAME", zone.record.name), field("OWNER", owner),
+                                      field("IMAGE", zone.record.spec().getImage().asReader())});
   live(zone, liveFromLaunch(kj::addRef(zone), ProgressRelay(kj::mv(progress))));
   return kj::addRef(zone);
 }

@@ -61,7 +61,8 @@ Rows measureIdle() {
     double seconds = (cpuTicks(pids[i]) - before[i]) / hertz;
     double share = seconds / static_cast<double>(kWatched.count()) * 100;
     rows.push_back({std::string(processes[i]) + " CPU while idle", share, "%"});
-    rows.push_back({std::string(processes[i]) + " private memory", privateKiB(pids[i]) / 1024, "MiB"});
+    rows.push_back(
+        {std::string(processes[i]) + " private memory", privateKiB(pids[i]) / 1024, "MiB"});
   }
   return rows;
 }

@@ -53,27 +53,32 @@ double millisecondsNow() {
 }
 
 PeerGuest preparePeer(const std::string& directory) {
-  shell("mkdir -p " + directory + "/root/bin && cd " + directory +
-        " && for blob in /usr/lib/bulkhead/images/zone-kernel/blobs/sha256/*; do"
-        "   tar -xzf $blob ./kernel kernel 2>/dev/null || tar -xzf $blob kernel 2>/dev/null || true;"
-        " done; test -s kernel/image"
-        " && cp /bin/busybox root/bin/busybox"
-        " && printf '#!/bin/busybox sh\\n/bin/busybox mkdir /dev /proc\\n"
-        "/bin/busybox mount -t devtmpfs none /dev\\nfor m in /modules/boot/*; do /bin/busybox insmod $m; done\\n"
-        "echo " + std::string(kMark) + " >/dev/hvc0\\nexec /bin/busybox sleep 100000\\n' > root/init"
-        " && chmod +x root/init"
-        " && (cd root && find . | busybox cpio -o -H newc 2>/dev/null) > busybox.cpio"
-        " && cat kernel/boot.cpio busybox.cpio > initrd"
-        " && dd if=/dev/zero of=disk bs=1M count=4 2>/dev/null");
+  shell(
+      "mkdir -p " + directory + "/root/bin && cd " + directory +
+      " && for blob in /usr/lib/bulkhead/images/zone-kernel/blobs/sha256/*; do"
+      "   tar -xzf $blob ./kernel kernel 2>/dev/null || tar -xzf $blob kernel 2>/dev/null || true;"
+      " done; test -s kernel/image"
+      " && cp /bin/busybox root/bin/busybox"
+      " && printf '#!/bin/busybox sh\\n/bin/busybox mkdir /dev /proc\\n"
+      "/bin/busybox mount -t devtmpfs none /dev\\nfor m in /modules/boot/*; do /bin/busybox insmod "
+      "$m; done\\n"
+      "echo " +
+      std::string(kMark) +
+      " >/dev/hvc0\\nexec /bin/busybox sleep 100000\\n' > root/init"
+      " && chmod +x root/init"
+      " && (cd root && find . | busybox cpio -o -H newc 2>/dev/null) > busybox.cpio"
+      " && cat kernel/boot.cpio busybox.cpio > initrd"
+      " && dd if=/dev/zero of=disk bs=1M count=4 2>/dev/null");
   return {directory + "/kernel/image", directory + "/initrd", directory + "/disk", "pv", 256};
 }
 
 XlTimes measureXl(const PeerGuest& guest) {
   std::string path = "/root/peer.cfg";
-  std::ofstream(path) << "name='peer'\ntype='" << guest.type << "'\nmemory=" << guest.memoryMiB
-                      << "\nvcpus=1\nkernel='" << guest.kernel << "'\nramdisk='" << guest.initrd
-                      << "'\nextra='console=hvc0 quiet'\ndisk=['format=raw,vdev=xvda,access=ro,target="
-                      << guest.disk << "']\n";
+  std::ofstream(path)
+      << "name='peer'\ntype='" << guest.type << "'\nmemory=" << guest.memoryMiB
+      << "\nvcpus=1\nkernel='" << guest.kernel << "'\nramdisk='" << guest.initrd
+      << "'\nextra='console=hvc0 quiet'\ndisk=['format=raw,vdev=xvda,access=ro,target="
+      << guest.disk << "']\n";
   XlTimes times{};
   double start = millisecondsNow();
   must({"xl", "create", "-p", "-q", path});

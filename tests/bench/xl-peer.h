@@ -15,10 +15,10 @@ struct XlTimes {
 
 // The guest both sides start: one kernel, one disk, the memory.
 struct PeerGuest {
-  std::string kernel;   // path
-  std::string initrd;   // path
-  std::string disk;     // path of a raw image
-  const char* type;     // "pv" or "pvh"
+  std::string kernel;  // path
+  std::string initrd;  // path
+  std::string disk;    // path of a raw image
+  const char* type;    // "pv" or "pvh"
   unsigned memoryMiB;
 };
 

@@ -71,8 +71,8 @@ OurTimes measureOurs(const std::string& type) {
     times.firstByte = millisecondsNow() - start;
     client.wait();
   }
-  auto launched =
-      run({"bulkhead", "zone", "launch", "--" + type, "--name", "bench", kImage, "sleep", "100000"});
+  auto launched = run(
+      {"bulkhead", "zone", "launch", "--" + type, "--name", "bench", kImage, "sleep", "100000"});
   if (launched.code != 0) throw std::runtime_error("zone launch: " + launched.err);
   for (auto& [name, value] : phasesOf("bench")) {
     times.phases[name] = value;

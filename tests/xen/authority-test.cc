@@ -54,10 +54,10 @@ std::vector<std::string> split(const std::string& text, char separator) {
 // The rows between the README's two markers.
 std::map<std::string, Authority> documented() {
   std::map<std::string, Authority> table;
-  std::istringstream readme(
-      run({"sh", "-c",
-           "cat /usr/share/doc/bulkhead/README.md 2>/dev/null || zcat /usr/share/doc/bulkhead/README.md.gz"})
-          .out);
+  std::istringstream readme(run({"sh", "-c",
+                                 "cat /usr/share/doc/bulkhead/README.md 2>/dev/null || zcat "
+                                 "/usr/share/doc/bulkhead/README.md.gz"})
+                                .out);
   bool inside = false;
   for (std::string line; std::getline(readme, line);) {
     if (line == "<!-- authority: begin -->") inside = true;
@@ -122,10 +122,9 @@ Authority heldBy(const std::string& pid) {
   for (auto& each : groups) held.groups += (held.groups.empty() ? "" : " ") + each;
   if (held.groups.empty()) held.groups = "-";
 
-  auto bits = [&](const char* set) {
-    return std::stoull(statusField(pid, set), nullptr, 16);
-  };
-  unsigned long long all = bits("CapEff") | bits("CapPrm") | bits("CapInh") | bits("CapBnd") | bits("CapAmb");
+  auto bits = [&](const char* set) { return std::stoull(statusField(pid, set), nullptr, 16); };
+  unsigned long long all =
+      bits("CapEff") | bits("CapPrm") | bits("CapInh") | bits("CapBnd") | bits("CapAmb");
   constexpr unsigned long long kNetAdmin = 1ull << 12;
   held.capabilities = all == 0 ? "none" : all == kNetAdmin ? "CAP_NET_ADMIN" : std::to_string(all);
   bool locked = statusField(pid, "NoNewPrivs") == "1" && statusField(pid, "Seccomp") == "2";
@@ -173,15 +172,16 @@ TEST(Authority, NoProcessIsMissingFromTheTable) {
 }
 
 TEST(Authority, SystemdRatesEveryServiceTwoOrLess) {
-  auto units = run({"sh", "-c",
-                    "ls /usr/lib/systemd/system/ | grep '^bulkhead-.*\\.service$' | sed 's/@/@x/'"});
+  auto units = run(
+      {"sh", "-c", "ls /usr/lib/systemd/system/ | grep '^bulkhead-.*\\.service$' | sed 's/@/@x/'"});
   std::istringstream names(units.out);
   int checked = 0;
   for (std::string unit; std::getline(names, unit); ++checked) {
     auto rated = run({"systemd-analyze", "security", "--no-pager", unit}).out;
     std::smatch match;
     ASSERT_TRUE(std::regex_search(rated, match, std::regex("exposure level for .*: ([0-9.]+)")))
-        << unit << "\n" << rated;
+        << unit << "\n"
+        << rated;
     EXPECT_LE(std::stod(match[1]), 2.0) << unit;
   }
   EXPECT_GE(checked, 9);
@@ -193,15 +193,12 @@ TEST(Authority, SocketsAdmitOnlyTheirPeer) {
     const char* owner;
     const char* mode;
   };
-  for (auto& [path, owner, mode] : {Expected{"platform", "root", "666"},
-                                    Expected{"hvd", "bulkhead-zoned", "600"},
-                                    Expected{"imaged", "bulkhead-zoned", "600"},
-                                    Expected{"netd", "bulkhead-zoned", "600"},
-                                    Expected{"idmd", "bulkhead-zoned", "600"},
-                                    Expected{"fetch", "bulkhead-imaged", "600"},
-                                    Expected{"unpack", "bulkhead-imaged", "600"},
-                                    Expected{"link", "bulkhead-idmd", "600"},
-                                    Expected{"netagent", "bulkhead-netd", "600"}}) {
+  for (auto& [path, owner, mode] :
+       {Expected{"platform", "root", "666"}, Expected{"hvd", "bulkhead-zoned", "600"},
+        Expected{"imaged", "bulkhead-zoned", "600"}, Expected{"netd", "bulkhead-zoned", "600"},
+        Expected{"idmd", "bulkhead-zoned", "600"}, Expected{"fetch", "bulkhead-imaged", "600"},
+        Expected{"unpack", "bulkhead-imaged", "600"}, Expected{"link", "bulkhead-idmd", "600"},
+        Expected{"netagent", "bulkhead-netd", "600"}}) {
     auto shown = run({"stat", "-c", "%U %a", std::string("/run/bulkhead/") + path + ".sock"}).out;
     EXPECT_EQ(shown, std::string(owner) + " " + mode + "\n") << path;
   }

@@ -41,12 +41,14 @@ TEST(BadInput, UnreachableRegistry) {
 
 TEST(BadInput, DigestMismatch) {
   // One flipped byte in the registry's own storage of a layer that only this image has.
-  auto corrupted = run({"sh", "-c",
-                        "set -e; cd /var/lib/docker-registry/docker/registry/v2; "
-                        "d=$(cat repositories/corrupt/_manifests/tags/latest/current/link | cut -d: -f2); "
-                        "l=$(tr ',' '\\n' < blobs/sha256/$(echo $d | cut -c1-2)/$d/data | grep -o 'sha256:[0-9a-f]*' | tail -n 1 | cut -d: -f2); "
-                        "f=blobs/sha256/$(echo $l | cut -c1-2)/$l/data; "
-                        "printf 'X' | dd of=$f bs=1 seek=100 conv=notrunc 2>/dev/null"});
+  auto corrupted =
+      run({"sh", "-c",
+           "set -e; cd /var/lib/docker-registry/docker/registry/v2; "
+           "d=$(cat repositories/corrupt/_manifests/tags/latest/current/link | cut -d: -f2); "
+           "l=$(tr ',' '\\n' < blobs/sha256/$(echo $d | cut -c1-2)/$d/data | grep -o "
+           "'sha256:[0-9a-f]*' | tail -n 1 | cut -d: -f2); "
+           "f=blobs/sha256/$(echo $l | cut -c1-2)/$l/data; "
+           "printf 'X' | dd of=$f bs=1 seek=100 conv=notrunc 2>/dev/null"});
   ASSERT_EQ(corrupted.code, 0) << corrupted;
   expectError({"localhost:5000/corrupt"}, {"digest", "sha256:"});
 }
@@ -83,8 +85,9 @@ TEST(BadInput, DuplicateName) {
 }
 
 TEST(BadInput, AGuestThatPanics) {
-  expectError({"--pv", "--kernel-options", "rdinit=/no-such-init panic=1", "localhost:5000/busybox"},
-              {"crash", "hint:"});
+  expectError(
+      {"--pv", "--kernel-options", "rdinit=/no-such-init panic=1", "localhost:5000/busybox"},
+      {"crash", "hint:"});
 }
 
 TEST(BadInput, AGuestThatNeverOffersItsRing) {

@@ -30,7 +30,8 @@ TEST_P(Killed, TheZoneLivesOnAndCanBeManaged) {
   EXPECT_TRUE(eventually([&]() {
     auto now = mainPid(unit);
     return now != pid && now != "0";
-  })) << "systemd did not start " << unit << " again";
+  })) << "systemd did not start "
+      << unit << " again";
 
   Outcome after;
   EXPECT_TRUE(eventually([&]() {
@@ -70,24 +71,22 @@ TEST(Crash, AClientThatDisappearsLeavesNothing) {
     client.kill(SIGKILL);
     client.wait();
   }
-  EXPECT_TRUE(eventually([]() {
-    return run({"bulkhead", "zone", "list"}).out.find("orphan") == std::string::npos;
-  }));
+  EXPECT_TRUE(eventually(
+      []() { return run({"bulkhead", "zone", "list"}).out.find("orphan") == std::string::npos; }));
 }
 
 TEST(Crash, AClientThatDisappearsDuringTheLaunchLeavesNothing) {
   NothingLeft nothing;
   {
-    Running client({"bulkhead", "run", "--pv", "--name", "early", "localhost:5000/busybox", "true"});
-    EXPECT_TRUE(eventually([]() {
-      return run({"bulkhead", "zone", "list"}).out.find("early") != std::string::npos;
-    }));
+    Running client(
+        {"bulkhead", "run", "--pv", "--name", "early", "localhost:5000/busybox", "true"});
+    EXPECT_TRUE(eventually(
+        []() { return run({"bulkhead", "zone", "list"}).out.find("early") != std::string::npos; }));
     client.kill(SIGKILL);
     client.wait();
   }
-  EXPECT_TRUE(eventually([]() {
-    return run({"bulkhead", "zone", "list"}).out.find("early") == std::string::npos;
-  }));
+  EXPECT_TRUE(eventually(
+      []() { return run({"bulkhead", "zone", "list"}).out.find("early") == std::string::npos; }));
 }
 
 }  // namespace

@@ -67,7 +67,7 @@ struct Leftovers {
   std::set<std::string> links;     // of the host's and the zones' network namespace
   std::set<std::string> xenstore;  // paths below /local/domain and /vm, without dom0's own values
   std::set<std::string> mounts;
-  std::set<std::string> workers;   // worker units that run
+  std::set<std::string> workers;  // worker units that run
 
   static Leftovers now();
   bool operator==(const Leftovers&) const = default;

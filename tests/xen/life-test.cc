@@ -65,7 +65,8 @@ TEST(Life, ExecsWithStandardInputAndOutputApart) {
   EXPECT_EQ(piped.code, 0) << piped;
   EXPECT_EQ(piped.out, "from outside\n");
   EXPECT_THAT(piped.err, HasSubstr("e\n"));
-  EXPECT_EQ(zone.exec({"cat", "/proc/1/comm"}).out, "sleep\n") << "not in the container's pid namespace";
+  EXPECT_EQ(zone.exec({"cat", "/proc/1/comm"}).out, "sleep\n")
+      << "not in the container's pid namespace";
   auto big = run({"bulkhead", "zone", "exec", "exec", "--", "sh", "-c",
                   "dd if=/dev/zero bs=65536 count=64 2>/dev/null"});
   EXPECT_EQ(big.out.size(), 65536u * 64);
@@ -93,16 +94,23 @@ TEST(Life, ListsAndWaits) {
 
 TEST(Life, TheContainerSeesWhatItsImageAsksFor) {
   NothingLeft nothing;
-  auto ran = run({"bulkhead", "run", "--pv", "-u", "app", "-w", "/tmp", "-e", "COLOR=blue", "--name",
-                  "asked", "localhost:5000/busybox", "sh", "-c",
-                  "id -u; pwd; echo $COLOR; hostname; grep -c . /proc/self/mounts; ls /proc | grep -c '^[0-9]'"});
+  auto ran = run({"bulkhead", "run", "--pv", "-u", "app", "-w", "/tmp", "-e", "COLOR=blue",
+                  "--name", "asked", "localhost:5000/busybox", "sh", "-c",
+                  "id -u; pwd; echo $COLOR; hostname; grep -c . /proc/self/mounts; ls /proc | grep "
+                  "-c '^[0-9]'"});
   EXPECT_EQ(ran.code, 0) << ran;
   EXPECT_THAT(ran.out, HasSubstr("1000\n/tmp\nblue\nasked\n"));
 }
 
 TEST(Life, LayersAreFlattenedAsTheSpecificationSays) {
-  auto ran = run({"bulkhead", "run", "--pv", "localhost:5000/layers", "sh", "/check"});
+  NothingLeft nothing;
+  auto ran = run({"bulkhead", "run", "--pv", "localhost:5000/layers", "sh", "-c",
+                  "cd /data && cat kept changed linked hidden/above folder/above again/one;"
+                  "ls -d removed hidden/below 2>/dev/null; stat -c '%a %u %g' owned"});
   EXPECT_EQ(ran.code, 0) << ran;
+  EXPECT_EQ(ran.out,
+            "from layer 2\nfrom layer 3\nfrom layer 2\nfrom layer 3\nfrom layer 3\nfrom layer 4\n"
+            "640 1000 29\n");
 }
 
 TEST(Life, HostStatusNamesTheHypervisor) {

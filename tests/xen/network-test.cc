@@ -12,7 +12,8 @@ namespace {
 using testing::HasSubstr;
 
 std::string addressOf(Zone& zone) {
-  auto shown = zone.exec({"sh", "-c", "ip -4 -o addr show dev eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'"});
+  auto shown =
+      zone.exec({"sh", "-c", "ip -4 -o addr show dev eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'"});
   return shown.out.substr(0, shown.out.find('\n'));
 }
 
