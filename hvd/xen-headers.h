@@ -10,15 +10,17 @@
 #pragma clang diagnostic ignored "-Wshadow"
 #pragma clang diagnostic ignored "-Wzero-length-array"
 extern "C" {
-#include <xen/elfnote.h>
-#include <xen/hvm/e820.h>
-#include <xen/hvm/params.h>
-#include <xen/io/console.h>
-#include <xen/io/xs_wire.h>
+// clang-format off: the public headers below need what xenctrl.h defines first.
 #include <xenctrl.h>
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>
 #include <xenguest.h>
 #include <xentoollog.h>
+#include <xen/elfnote.h>
+#include <xen/hvm/e820.h>
+#include <xen/hvm/params.h>
+#include <xen/io/console.h>
+#include <xen/io/xs_wire.h>
+// clang-format on
 }
 #pragma clang diagnostic pop

@@ -20,6 +20,8 @@ std::vector<std::string> restOf(const CLI::App& app, const char* missing) {
   if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
   if (rest.empty()) throw CLI::RequiredError(missing);
   if (rest[0].size() > 1 && rest[0][0] == '-') throw CLI::ExtrasError({rest[0]});
+  // `exec ZONE -- COMMAND` is what people write who know kubectl.
+  if (rest.size() > 1 && rest[1] == "--") rest.erase(rest.begin() + 1);
   return rest;
 }
 

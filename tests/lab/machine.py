@@ -22,8 +22,10 @@ QUIT_DEADLINE = 10.0
 QMP_DEADLINE = 30.0
 PRIORITY = -5
 
-XEN = ("console=com1 com1=115200,8n1 dom0_mem=1024M,max:1024M bootscrub=0 spec-ctrl=no,eager-fpu=yes xpti=no"
-       " watchdog=0 loglvl=warning guest_loglvl=warning")
+# Without eager-fpu, which is off by default on the emulated processor, vector registers are lost
+# when the processor goes from one domain to another, and programs crash or loop at random.
+XEN = ("console=com1 com1=115200,8n1 dom0_mem=1024M,max:1024M bootscrub=0"
+       " spec-ctrl=no,eager-fpu=yes xpti=no watchdog=0 loglvl=warning guest_loglvl=warning")
 DOM0 = ("console=hvc0 panic=1 mitigations=off net.ifnames=0 nowatchdog audit=0 loglevel=5"
         " rcupdate.rcu_cpu_stall_suppress=1 systemd.show_status=error systemd.log_color=no")
 

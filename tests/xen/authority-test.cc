@@ -51,13 +51,14 @@ std::vector<std::string> split(const std::string& text, char separator) {
   return parts;
 }
 
-// The rows between the README's two markers.
+// The rows between the README's two markers; `./dev test` puts the page beside this program.
 std::map<std::string, Authority> documented() {
   std::map<std::string, Authority> table;
-  std::istringstream readme(run({"sh", "-c",
-                                 "cat /usr/share/doc/bulkhead/README.md 2>/dev/null || zcat "
-                                 "/usr/share/doc/bulkhead/README.md.gz"})
-                                .out);
+  char self[PATH_MAX];
+  ssize_t length = readlink("/proc/self/exe", self, sizeof self);
+  std::string directory(self, length > 0 ? static_cast<size_t>(length) : 0);
+  directory.resize(directory.rfind('/') + 1);
+  std::istringstream readme(readFile(directory + "README.md"));
   bool inside = false;
   for (std::string line; std::getline(readme, line);) {
     if (line == "<!-- authority: begin -->") inside = true;
@@ -88,15 +89,18 @@ std::string nameOf(const std::string& number, const char* database) {
 }
 
 // Descriptors by kind: numbers differ from run to run, kinds must not.
-std::string kindOf(const std::string& target) {
+std::string kindOf(const std::string& pid, const std::string& target) {
   if (target.starts_with("socket:[")) {
     auto inode = target.substr(8, target.size() - 9);
-    for (auto* table : {"unix", "netlink", "tcp", "tcp6", "udp"}) {
-      if (readFile(std::string("/proc/net/") + table).find(inode) != std::string::npos) {
-        return std::string(table) + " socket";
+    // Of its own network namespace, or of the host's, where systemd opened it.
+    for (auto& space : {"/proc/" + pid + "/net/", std::string("/proc/self/net/")}) {
+      for (auto* table : {"unix", "netlink", "tcp", "tcp6", "udp"}) {
+        if (readFile(space + table).find(inode) != std::string::npos) {
+          return std::string(table) + " socket";
+        }
       }
     }
-    return "socket elsewhere";
+    return "unknown socket";
   }
   if (target.starts_with("pipe:[")) return "pipe";
   if (target.starts_with("anon_inode:")) return target.substr(11);
@@ -138,7 +142,7 @@ Authority heldBy(const std::string& pid) {
     auto path = directory + "/" + entry->d_name;
     ssize_t length = readlink(path.c_str(), target, sizeof target);
     if (length <= 0) continue;
-    held.descriptors.insert(kindOf(std::string(target, static_cast<size_t>(length))));
+    held.descriptors.insert(kindOf(pid, std::string(target, static_cast<size_t>(length))));
   }
   closedir(listing);
   return held;

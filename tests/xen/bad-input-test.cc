@@ -87,11 +87,11 @@ TEST(BadInput, DuplicateName) {
 TEST(BadInput, AGuestThatPanics) {
   expectError(
       {"--pv", "--kernel-options", "rdinit=/no-such-init panic=1", "localhost:5000/busybox"},
-      {"crash", "hint:"});
+      {"Kernel panic", "kernel ended", "hint:"});
 }
 
 TEST(BadInput, AGuestThatNeverOffersItsRing) {
-  expectError({"--pv", "--system-image", "localhost:5000/silent", "localhost:5000/busybox"},
+  expectError({"--pv", "--system", "localhost:5000/silent", "localhost:5000/busybox"},
               {"ring", "hint:"});
 }
 
