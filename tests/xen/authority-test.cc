@@ -88,20 +88,38 @@ std::string nameOf(const std::string& number, const char* database) {
   return entry.substr(0, entry.find(':'));
 }
 
-// Descriptors by kind: numbers differ from run to run, kinds must not.
-std::string kindOf(const std::string& pid, const std::string& target) {
-  if (target.starts_with("socket:[")) {
-    auto inode = target.substr(8, target.size() - 9);
-    // Of its own network namespace, or of the host's, where systemd opened it.
-    for (auto& space : {"/proc/" + pid + "/net/", std::string("/proc/self/net/")}) {
-      for (auto* table : {"unix", "netlink", "tcp", "tcp6", "udp"}) {
-        if (readFile(space + table).find(inode) != std::string::npos) {
-          return std::string(table) + " socket";
-        }
+// The kernel's socket tables of every network namespace in use: an accepted socket is listed in the
+// namespace of whoever connected.
+class SocketTables {
+ public:
+  SocketTables() {
+    std::set<std::string> seen;
+    std::istringstream pids(run({"pgrep", "."}).out);
+    for (std::string pid; pids >> pid;) {
+      char space[PATH_MAX];
+      ssize_t length = readlink(("/proc/" + pid + "/ns/net").c_str(), space, sizeof space);
+      if (length <= 0 || !seen.insert(std::string(space, static_cast<size_t>(length))).second) {
+        continue;
       }
+      for (auto* table : kTables) text[table] += readFile("/proc/" + pid + "/net/" + table);
+    }
+  }
+
+  std::string kindOf(const std::string& inode) const {
+    for (auto& [table, lines] : text) {
+      if (lines.find(" " + inode) != std::string::npos) return table + " socket";
     }
     return "unknown socket";
   }
+
+ private:
+  static constexpr const char* kTables[] = {"netlink", "tcp", "tcp6", "udp", "unix"};
+  std::map<std::string, std::string> text;
+};
+
+// Descriptors by kind: numbers differ from run to run, kinds must not.
+std::string kindOf(const SocketTables& sockets, const std::string& target) {
+  if (target.starts_with("socket:[")) return sockets.kindOf(target.substr(8, target.size() - 9));
   if (target.starts_with("pipe:[")) return "pipe";
   if (target.starts_with("anon_inode:")) return target.substr(11);
   if (target.starts_with("net:[")) return "network namespace";
@@ -134,6 +152,7 @@ Authority heldBy(const std::string& pid) {
   bool locked = statusField(pid, "NoNewPrivs") == "1" && statusField(pid, "Seccomp") == "2";
   held.sandbox = locked ? "locked" : "OPEN";
 
+  SocketTables sockets;
   auto directory = "/proc/" + pid + "/fd";
   DIR* listing = opendir(directory.c_str());
   if (listing == nullptr) return held;
@@ -142,7 +161,7 @@ Authority heldBy(const std::string& pid) {
     auto path = directory + "/" + entry->d_name;
     ssize_t length = readlink(path.c_str(), target, sizeof target);
     if (length <= 0) continue;
-    held.descriptors.insert(kindOf(pid, std::string(target, static_cast<size_t>(length))));
+    held.descriptors.insert(kindOf(sockets, std::string(target, static_cast<size_t>(length))));
   }
   closedir(listing);
   return held;
