@@ -179,6 +179,9 @@ kj::Array<NodeChange> purgeNodes(uint32_t domid, const Uuid& uuid,
   changes.add(removeNode(domainPath(domid)));
   changes.add(removeNode(kj::str("/local/domain/0/backend/vbd/", domid)));
   changes.add(removeNode(kj::str("/local/domain/0/backend/vif/", domid)));
+  // What dom0's back ends noted of their troubles with it.
+  changes.add(removeNode(kj::str("/local/domain/0/error/backend/vbd/", domid)));
+  changes.add(removeNode(kj::str("/local/domain/0/error/backend/vif/", domid)));
   for (uint32_t backend : backendDomains) {
     if (backend == 0) continue;
     changes.add(removeNode(kj::str("/local/domain/", backend, "/backend/vif/", domid)));

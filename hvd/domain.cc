@@ -9,9 +9,7 @@
 namespace bulkhead::hvd {
 namespace {
 
-constexpr kj::Duration kBackendPatience = 2 * kj::SECONDS;
 constexpr kj::Duration kDetachPatience = 5 * kj::SECONDS;
-constexpr kj::Duration kReleasePatience = 5 * kj::SECONDS;
 
 // A guest that writes its offer more often is looked at no more often than this.
 constexpr kj::Duration kRingPause = 10 * kj::MILLISECONDS;
@@ -224,113 +222,6 @@ kj::Promise<void> Domain::watchRing() {
     }
     co_await machine.timer.afterDelay(kRingPause);
   }
-}
-
-kj::Promise<void> Domain::destroy() {
-  if (life == Life::gone) return kj::READY_NOW;
-  if (teardownUnderWay == nullptr || teardownFailed) {
-    teardownFailed = false;
-    auto task = tearDown().catch_([this](kj::Exception&& e) {
-      teardownFailed = true;
-      kj::throwFatalException(kj::mv(e));
-    });
-    teardownUnderWay = task.attach(kj::addRef(*this)).fork();
-  }
-  KJ_IF_MAYBE (underWay, teardownUnderWay) {
-    return underWay->addBranch();
-  }
-  KJ_UNREACHABLE;
-}
-
-kj::Promise<void> Domain::tearDown() {
-  life = Life::ending;
-  if (record.state != JournalRecord::State::ENDING) {
-    record.state = JournalRecord::State::ENDING;
-    co_await machine.journal.write(record);
-  }
-  // Whatever of the guest is mapped here would keep it from going.
-  if (consoleRing.get() != nullptr) consoleRing->flush();
-  consoleRing = nullptr;
-  ringWatcher = nullptr;
-  auto cut = failure(FailureCode::CANCELLED, record.name, "the domain was destroyed").toException();
-  for (auto& waiter : ringWaiters) waiter.fulfiller->reject(kj::cp(cut));
-  ringWaiters.clear();
-
-  co_await machine.worker.run(
-      [&xen = machine.workerXen, domid = record.domid, uuid = record.uuid]() {
-        KJ_IF_MAYBE (present, xen.domain(domid)) {
-          // The number may have gone to another domain since.
-          if (present->is(uuid)) xen.destroy(domid);
-        }
-      });
-  endWith(EndReason::DESTROYED);
-  if (!nodesRemoved) co_await removeDevicesAndNodes();
-  nodesRemoved = true;
-  diskHolders.clear();
-  if (!co_await waitUntilReleased()) {
-    fail(FailureCode::BUSY, record.name,
-         "something in dom0 still maps its memory; it goes as soon as that ends",
-         "close what is connected to it");
-  }
-  co_await forget();
-}
-
-kj::Promise<void> Domain::removeDevicesAndNodes() {
-  kj::Vector<kj::String> backends;
-  kj::Vector<uint32_t> backendDomains;
-  for (auto& disk : record.disks) backends.add(diskBackendPath(record.domid, disk.device));
-  for (auto& vif : record.vifs) {
-    backends.add(vifBackendPath(record.domid, vif));
-    backendDomains.add(vif.backendDomain);
-  }
-  // The number could be another domain's by now; then only what carries our UUID is ours.
-  bool reused = false;
-  KJ_IF_MAYBE (present, machine.xen.domain(record.domid)) {
-    reused = !present->is(record.uuid);
-  }
-  if (reused) {
-    co_await machine.xenstore.commit(kj::arr(removeNode(kj::str("/vm/", record.uuid))));
-    co_return;
-  }
-  // xenstored has dropped the guest's own nodes; back ends notice and close.
-  auto closings = kj::heapArrayBuilder<kj::Promise<bool>>(backends.size());
-  for (auto& path : backends) {
-    closings.add(whenBackendClosed(machine.xenstore, machine.timer, path, kBackendPatience));
-  }
-  for (bool closed : co_await kj::joinPromises(closings.finish())) {
-    if (!closed) {
-      machine.log.warning("a back end did not close, removing it", {field("DOMAIN", record.uuid)});
-    }
-  }
-  kj::Vector<NodeChange> changes;
-  for (auto& path : backends) changes.add(removeNode(path));
-  for (auto& change : purgeNodes(record.domid, record.uuid, backendDomains)) {
-    changes.add(kj::mv(change));
-  }
-  co_await machine.xenstore.commit(changes.releaseAsArray());
-}
-
-kj::Promise<bool> Domain::waitUntilReleased() {
-  auto stillThere = [this]() {
-    KJ_IF_MAYBE (present, machine.xen.domain(record.domid)) {
-      return present->is(record.uuid);
-    }
-    return false;
-  };
-  if (!stillThere()) co_return true;
-  auto paf = kj::newPromiseAndFulfiller<void>();
-  released = kj::mv(paf.fulfiller);
-  KJ_DEFER(released = nullptr);
-  // `observe` is told by xenstored's event, or by the slow look at all domains.
-  co_await paf.promise.exclusiveJoin(machine.timer.afterDelay(kReleasePatience));
-  co_return !stillThere();
-}
-
-kj::Promise<void> Domain::forget() {
-  co_await machine.journal.remove(record.uuid);
-  life = Life::gone;
-  history->close();
-  onGone(record.uuid);
 }
 
 kj::Maybe<VifConfig&> Domain::findVif(uint32_t index) {

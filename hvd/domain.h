@@ -118,6 +118,9 @@ class Domain final : public kj::Refcounted {
   void offer(uint32_t gref, uint32_t eventPort, bool again);
   kj::Promise<void> watchRing();
   kj::Promise<void> tearDown();
+  bool numberReused() const;
+  kj::Promise<void> destroyInXen();
+  kj::Promise<void> removeFrontends();
   kj::Promise<void> removeDevicesAndNodes();
   kj::Promise<bool> waitUntilReleased();
   kj::Promise<void> forget();

@@ -59,7 +59,7 @@ class RouterServer::LinkForwarder final : public schema::Link::Server {
     } catch (...) {
       // A link process that ended closed its ring.
       auto exception = kj::getCaughtExceptionAsKj();
-      if (exception.getType() != kj::Exception::Type::DISCONNECTED) {
+      if (!isDisconnected(exception)) {
         kj::throwFatalException(kj::mv(exception));
       }
     }

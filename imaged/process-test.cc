@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -266,6 +267,14 @@ TEST_F(ProcessTest, BootFilesOfAKernelAndASystem) {
   EXPECT_EQ(initrd.substr(8, 6), "070701");
   EXPECT_NE(initrd.find("TRAILER!!!"), std::string::npos);
   EXPECT_EQ(initrd.size() % 4, 0u);
+
+  // What a domain builder is to check and then use cannot be changed in between by anybody.
+  schema::File::Client bootFiles[] = {files.getKernel(), files.getInitrd()};
+  for (auto& file : bootFiles) {
+    int fd = KJ_REQUIRE_NONNULL(file.getFd().wait(io.waitScope));
+    EXPECT_EQ(fcntl(fd, F_GET_SEALS), F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    EXPECT_LT(pwrite(fd, "x", 1, 0), 0);
+  }
 
   auto swapped = store().bootFilesRequest();
   swapped.setKernel(systemImage);

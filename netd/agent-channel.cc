@@ -26,7 +26,7 @@ template <typename T>
 kj::Promise<T> bounded(kj::Timer& timer, kj::Duration limit, kj::Promise<T> call) {
   return timer.timeoutAfter(limit, kj::mv(call))
       .catch_([](kj::Exception&& exception) -> kj::Promise<T> {
-        if (exception.getType() == kj::Exception::Type::DISCONNECTED) return unreachable();
+        if (isDisconnected(exception)) return unreachable();
         if (exception.getType() == kj::Exception::Type::OVERLOADED) {
           return failure(FailureCode::TIMEOUT, "network agent", "the agent does not answer")
               .toException();

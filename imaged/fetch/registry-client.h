@@ -5,7 +5,7 @@
 #include "imaged/documents.h"
 #include "imaged/fetch/auth-challenge.h"
 #include "imaged/fetch/http-client.h"
-#include "imaged/progress.h"
+#include "services/runtime/progress.h"
 
 namespace bulkhead {
 

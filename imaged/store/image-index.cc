@@ -164,15 +164,8 @@ void ImageIndex::removeReference(const Reference& reference) {
 }
 
 uint64_t ImageIndex::removeImage(kj::StringPtr image) {
-  uint64_t freed = 0;
-  // Boot archives made of it are of no use without it.
-  for (const auto& initrd : directory.list("initrds")) {
-    if (initrd.startsWith(image) || initrd.endsWith(image)) {
-      freed += directory.remove("initrds", initrd);
-    }
-  }
   images.erase(image);
-  return freed + directory.removeImage(image);
+  return directory.removeImage(image);
 }
 
 uint64_t ImageIndex::prune(kj::FunctionParam<bool(kj::StringPtr name)> isUsed) {

@@ -1,34 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imaged/store/image-store.h"
 
-#include <unistd.h>
-
 #include <kj/debug.h>
 
 #include "imaged/platform.h"
-#include "imaged/write-at.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
 
 namespace bulkhead {
 namespace {
-
-constexpr size_t kCopyBuffer = 1u << 20;
-
-// Appends all of `from` to `to` and returns the new end.
-uint64_t appendFile(int from, int to, uint64_t end) {
-  auto buffer = kj::heapArray<kj::byte>(kCopyBuffer);
-  uint64_t position = 0;
-  for (;;) {
-    ssize_t count;
-    KJ_SYSCALL(count = pread(from, buffer.begin(), buffer.size(), static_cast<off_t>(position)));
-    if (count == 0) return end;
-    auto bytes = buffer.slice(0, static_cast<size_t>(count));
-    writeAt(to, end, bytes);
-    position += bytes.size();
-    end += bytes.size();
-  }
-}
 
 kj::Maybe<schema::ProgressSink::Client> sinkOf(auto params) {
   if (!params.hasProgress()) return nullptr;
@@ -60,7 +40,8 @@ ImageStoreImpl::ImageStoreImpl(PullServices services, const LayoutRoots& layouts
       layouts(layouts),
       log(log),
       running(kj::refcounted<Running>()),
-      leases(kj::refcounted<ImageLeases>()) {}
+      leases(kj::refcounted<ImageLeases>()),
+      sealedFiles(services.timer) {}
 
 Reference ImageStoreImpl::parse(kj::StringPtr text) {
   return Reference::parse(text, services.config.defaultRegistry);
@@ -177,27 +158,16 @@ kj::Promise<ImageImpl*> ImageStoreImpl::imageBehind(schema::Image::Client client
   fail(FailureCode::INVALID, role, "the image is not one of this store's");
 }
 
-// The boot archive of two images, made once.
-kj::AutoCloseFd ImageStoreImpl::openInitrd(ImageImpl& kernel, ImageImpl& system) {
-  auto name = kj::str(kernel.name(), "-", system.name());
-  KJ_IF_MAYBE (ready, services.directory.openIfExists("initrds", name)) {
-    return kj::mv(*ready);
-  }
-  return services.directory.make("initrds", name, [&](int fd) {
-    uint64_t end = appendFile(kernel.bootArchive(), fd, 0);
-    // The kernel looks for the next archive at a multiple of four.
-    end = (end + 3) / 4 * 4;
-    appendFile(system.mainFile(), fd, end);
-  });
-}
-
 kj::Promise<void> ImageStoreImpl::bootFiles(BootFilesContext context) {
   auto params = context.getParams();
   auto* kernel = co_await imageBehind(params.getKernel(), schema::ImageType::KERNEL);
   auto* system = co_await imageBehind(params.getSystem(), schema::ImageType::SYSTEM);
   auto files = context.getResults().initFiles();
-  files.setKernel(fileFor(kernel->mainFile()));
-  files.setInitrd(makeFile(openInitrd(*kernel, *system)));
+  int kernelParts[] = {kernel->mainFile()};
+  files.setKernel(makeFile(sealedFiles.get(kernel->name(), kernelParts)));
+  int initrdParts[] = {kernel->bootArchive(), system->mainFile()};
+  auto initrdName = kj::str(kernel->name(), "-", system->name());
+  files.setInitrd(makeFile(sealedFiles.get(initrdName, initrdParts)));
   files.setAddons(fileFor(kernel->addonsFile()));
   files.setKernelVersion(kernel->kernelVersion());
 }

@@ -5,6 +5,7 @@
 
 #include "imaged/store/image-capability.h"
 #include "imaged/store/pull-job.h"
+#include "imaged/store/sealed-files.h"
 #include "services/runtime/log.h"
 
 namespace bulkhead {
@@ -36,12 +37,12 @@ class ImageStoreImpl final : public schema::ImageStore::Server {
   kj::Own<Running> running;
   capnp::CapabilityServerSet<schema::Image> images;
   kj::Own<ImageLeases> leases;
+  SealedFiles sealedFiles;
 
   Reference parse(kj::StringPtr text);
   schema::Image::Client imageOf(ImageIndex::Named named);
   schema::Image::Client imageOf(const Reference& reference);
   kj::Promise<ImageImpl*> imageBehind(schema::Image::Client image, schema::ImageType type);
-  kj::AutoCloseFd openInitrd(ImageImpl& kernel, ImageImpl& system);
 };
 
 }  // namespace bulkhead

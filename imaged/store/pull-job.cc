@@ -38,7 +38,7 @@ template <typename T>
 kj::Promise<T> withWorker(kj::Promise<T> promise, kj::StringPtr subject, kj::StringPtr worker) {
   return promise.catch_(
       [subject = kj::str(subject), worker = kj::str(worker)](kj::Exception&& e) -> kj::Promise<T> {
-        if (e.getType() == kj::Exception::Type::DISCONNECTED) {
+        if (isDisconnected(e)) {
           return failure(FailureCode::INTERNAL, subject, kj::str("the ", worker, " worker died"),
                          "its journal says why")
               .toException();

@@ -4,11 +4,11 @@
 #include <kj/async-io.h>
 #include <kj/refcount.h>
 
-#include "imaged/progress.h"
 #include "imaged/store/config.h"
 #include "imaged/store/image-index.h"
 #include "imaged/store/layout.h"
 #include "services/runtime/connection.h"
+#include "services/runtime/progress.h"
 
 namespace bulkhead {
 

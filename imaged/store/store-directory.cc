@@ -111,7 +111,6 @@ StoreDirectory::StoreDirectory(kj::AutoCloseFd directory)
     : root(kj::mv(directory)),
       images(openFolder(root, "images")),
       references(openFolder(root, "references")),
-      initrds(openFolder(root, "initrds")),
       temporary(openFolder(root, "tmp")) {
   if (flock(root, LOCK_EX | LOCK_NB) != 0) {
     fail(FailureCode::BUSY, "image store", "another process has the store open");
@@ -123,7 +122,6 @@ StoreDirectory::StoreDirectory(kj::AutoCloseFd directory)
 int StoreDirectory::folderFd(kj::StringPtr folder) const {
   if (folder == "images") return images;
   if (folder == "references") return references;
-  if (folder == "initrds") return initrds;
   KJ_FAIL_REQUIRE("the store has no such folder", folder);
 }
 
@@ -178,40 +176,23 @@ kj::Array<kj::byte> StoreDirectory::read(kj::StringPtr folder, kj::StringPtr nam
 
 void StoreDirectory::write(kj::StringPtr folder, kj::StringPtr name,
                            kj::ArrayPtr<const kj::byte> bytes) {
-  make(folder, name, [&](int fd) {
-    auto rest = bytes;
-    while (rest.size() > 0) {
-      ssize_t n = ::write(fd, rest.begin(), rest.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) failErrno(kj::str("cannot write ", name), errno);
-      rest = rest.slice(static_cast<size_t>(n), rest.size());
-    }
-  });
-}
-
-kj::AutoCloseFd StoreDirectory::make(kj::StringPtr folder, kj::StringPtr name,
-                                     kj::FunctionParam<void(int fd)> fill) {
   auto temporaryFile = temporaryName("file");
   bool named = false;
   KJ_DEFER(if (!named) unlinkat(temporary, temporaryFile.cStr(), 0));
   {
     auto fd = openBelow(temporary, temporaryFile, O_RDWR | O_CREAT | O_EXCL, 0400);
-    fill(fd);
+    for (auto rest = bytes; rest.size() > 0;) {
+      ssize_t n = ::write(fd, rest.begin(), rest.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) failErrno(kj::str("cannot write ", name), errno);
+      rest = rest.slice(static_cast<size_t>(n), rest.size());
+    }
     sync(fd, name);
   }
-  auto result = openBelow(temporary, temporaryFile, O_RDONLY);
   int target = folderFd(folder);
   renameBelow(temporary, temporaryFile, target, name, 0);
   named = true;
   sync(target, folder);
-  return result;
-}
-
-kj::Maybe<kj::AutoCloseFd> StoreDirectory::openIfExists(kj::StringPtr folder, kj::StringPtr name) {
-  int raw = openat(folderFd(folder), name.cStr(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (raw >= 0) return kj::AutoCloseFd(raw);
-  if (errno == ENOENT) return nullptr;
-  failErrno(kj::str("cannot open ", name), errno);
 }
 
 uint64_t StoreDirectory::remove(kj::StringPtr folder, kj::StringPtr name) {

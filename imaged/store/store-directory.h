@@ -41,7 +41,6 @@ class Staging {
 //   images/DIGEST/     one packed image: record, and root.squashfs or system.cpio or the parts of
 //                      a kernel; complete and durable from the moment it has its name
 //   references/NAME    what a reference means; the file's name is the reference's SHA-256
-//   initrds/K-S        boot archives made of kernel image K and system image S
 //   tmp/               whatever is under way; emptied at the start
 //
 // Every change is written, synced and then renamed, and the rename is synced. One process at a time
@@ -65,7 +64,7 @@ class StoreDirectory {
 
   kj::AutoCloseFd openImageFile(kj::StringPtr image, kj::StringPtr file);
 
-  // The names in a folder: "images", "references", "initrds".
+  // The names in a folder: "images", "references".
   kj::Vector<kj::String> list(kj::StringPtr folder);
 
   // A whole small file.
@@ -74,18 +73,12 @@ class StoreDirectory {
   // Writes or replaces a small file, durably.
   void write(kj::StringPtr folder, kj::StringPtr name, kj::ArrayPtr<const kj::byte> bytes);
 
-  // Fills a new file and gives it its name, durably; returns it opened for reading.
-  kj::AutoCloseFd make(kj::StringPtr folder, kj::StringPtr name,
-                       kj::FunctionParam<void(int fd)> fill);
-
-  kj::Maybe<kj::AutoCloseFd> openIfExists(kj::StringPtr folder, kj::StringPtr name);
   uint64_t remove(kj::StringPtr folder, kj::StringPtr name);
 
  private:
   kj::AutoCloseFd root;
   kj::AutoCloseFd images;
   kj::AutoCloseFd references;
-  kj::AutoCloseFd initrds;
   kj::AutoCloseFd temporary;
   uint64_t serial = 0;
 

@@ -8,6 +8,8 @@
 
 #include <kj/debug.h>
 
+#include "services/runtime/testing/listening-socket.h"
+
 namespace bulkhead::testing {
 
 void ImagedTest::startImaged(kj::StringPtr config) {

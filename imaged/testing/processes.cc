@@ -14,6 +14,8 @@
 
 #include <kj/debug.h>
 
+#include "services/runtime/testing/listening-socket.h"
+
 extern char** environ;
 
 namespace bulkhead::testing {
@@ -100,19 +102,6 @@ kj::String runForOutput(std::initializer_list<kj::StringPtr> command) {
 }
 
 void runCommand(std::initializer_list<kj::StringPtr> command) { runForOutput(command); }
-
-kj::AutoCloseFd listenAt(kj::StringPtr path) {
-  int raw;
-  KJ_SYSCALL(raw = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  kj::AutoCloseFd fd(raw);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  KJ_REQUIRE(path.size() < sizeof address.sun_path);
-  memcpy(address.sun_path, path.begin(), path.size());
-  KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), path);
-  KJ_SYSCALL(listen(fd, 64));
-  return fd;
-}
 
 RunningProcess::~RunningProcess() noexcept(false) { stop(SIGTERM); }
 

@@ -29,9 +29,6 @@ void runCommand(std::initializer_list<kj::StringPtr> command);
 // The same, and returns what it wrote to stdout.
 kj::String runForOutput(std::initializer_list<kj::StringPtr> command);
 
-// A listening Unix socket.
-kj::AutoCloseFd listenAt(kj::StringPtr path);
-
 // A process that ends with the test: SIGTERM, then its status.
 class RunningProcess {
  public:

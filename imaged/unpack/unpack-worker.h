@@ -4,9 +4,9 @@
 #include <kj/io.h>
 #include <kj/timer.h>
 
-#include "imaged/progress.h"
 #include "imaged/unpack/image-tree.h"
 #include "schemas/image-worker.capnp.h"
+#include "services/runtime/progress.h"
 
 namespace bulkhead {
 

@@ -18,23 +18,11 @@
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
+#include "services/runtime/testing/listening-socket.h"
 #include "services/runtime/uuid.h"
 
 namespace bulkhead::net {
 namespace {
-
-kj::AutoCloseFd listenAt(kj::StringPtr path) {
-  int raw;
-  KJ_SYSCALL(raw = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  kj::AutoCloseFd fd(raw);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  memcpy(address.sun_path, path.begin(), path.size());
-  KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address));
-  KJ_SYSCALL(listen(fd, 16));
-  KJ_SYSCALL(chmod(path.cStr(), 0666));
-  return fd;
-}
 
 // As systemd does for ListenNetlink=route 1.
 kj::AutoCloseFd routeSocket(const NetworkNamespace& where) {
@@ -140,8 +128,16 @@ NetStack::NetStack()
     : io(kj::setupAsyncIo()),
       directory(makeDirectory()),
       hostRoute(routeSocket(host)),
-      agentListener(listenAt(kj::str(directory, "/netagent.sock"))),
-      controllerListener(listenAt(kj::str(directory, "/netd.sock"))) {}
+      agentListener(listeningSocket("netagent.sock")),
+      controllerListener(listeningSocket("netd.sock")) {}
+
+// For the user that the daemons run as.
+kj::AutoCloseFd NetStack::listeningSocket(kj::StringPtr name) const {
+  auto path = kj::str(directory, '/', name);
+  auto fd = listenAt(path);
+  KJ_SYSCALL(chmod(path.cStr(), 0666));
+  return fd;
+}
 
 NetStack::~NetStack() noexcept(false) { host.shell(kj::str("rm -rf ", directory)); }
 

@@ -85,6 +85,8 @@ class NetStack {
   kj::AsyncIoContext io;
 
  private:
+  kj::AutoCloseFd listeningSocket(kj::StringPtr name) const;
+
   kj::String directory;
   kj::AutoCloseFd hostRoute;
   kj::AutoCloseFd agentListener;

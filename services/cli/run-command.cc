@@ -137,7 +137,7 @@ class Run {
       auto process = context.run(kj::Promise<StartResponse>(start.send())).getProcess();
       return context.run(followProcess(context, process, attachment));
     } catch (const kj::Exception& exception) {
-      if (exception.getType() != kj::Exception::Type::DISCONNECTED) throw;
+      if (!isDisconnected(exception)) throw;
     }
     return waitThroughRestart();
   }
@@ -177,7 +177,7 @@ class Run {
     try {
       zone.destroyRequest().send().ignoreResult().wait(context.io.waitScope);
     } catch (const kj::Exception& exception) {
-      if (exception.getType() == kj::Exception::Type::DISCONNECTED) return;
+      if (isDisconnected(exception)) return;
       printFailure(exception);
     }
   }
@@ -231,7 +231,7 @@ int launchCommand(CommandContext& context, const LaunchOptions& options) {
     throw;
   } catch (const kj::Exception& exception) {
     // Nothing of a zone that failed is left but its record, which would keep the name.
-    if (exception.getType() != kj::Exception::Type::DISCONNECTED && !options.keep) {
+    if (!isDisconnected(exception) && !options.keep) {
       zone.destroyRequest()
           .send()
           .ignoreResult()

@@ -32,7 +32,7 @@ schema::Session::Client Client::session() {
   try {
     return platform.get().sessionRequest().send().getSession();
   } catch (const kj::Exception& exception) {
-    if (exception.getType() != kj::Exception::Type::DISCONNECTED) throw;
+    if (!isDisconnected(exception)) throw;
     fail(FailureCode::UNREACHABLE, socketPath(Edge::platform), "zoned does not answer",
          "is it running? systemctl status bulkhead-zoned.socket");
   }

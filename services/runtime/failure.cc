@@ -104,6 +104,10 @@ bool isFailure(const kj::Exception& exception, FailureCode code) {
   return false;
 }
 
+bool isDisconnected(const kj::Exception& exception) {
+  return exception.getType() == kj::Exception::Type::DISCONNECTED;
+}
+
 kj::StringPtr codeName(FailureCode code) {
   auto enumerants = capnp::Schema::from<FailureCode>().getEnumerants();
   auto number = static_cast<unsigned>(code);

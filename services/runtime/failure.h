@@ -42,6 +42,10 @@ Failure failureOf(const kj::Exception& exception);
 // Whether the exception carries a failure with this code.
 bool isFailure(const kj::Exception& exception, FailureCode code);
 
+// Whether the far side is gone, as opposed to one that refused: the call may be made again on a new
+// connection.
+bool isDisconnected(const kj::Exception& exception);
+
 // "notFound": the code's name as the schema spells it.
 kj::StringPtr codeName(FailureCode code);
 

@@ -13,6 +13,7 @@
 #include "schemas/platform.capnp.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
+#include "services/runtime/testing/listening-socket.h"
 
 namespace bulkhead {
 namespace {
@@ -40,14 +41,7 @@ class ServerTest : public testing::Test {
 
   void listenAs(PeerPolicy policy, ConnectionLimits limits = {}) {
     unlink(path.cStr());
-    int raw;
-    KJ_SYSCALL(raw = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    kj::AutoCloseFd fd(raw);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    memcpy(address.sun_path, path.begin(), path.size());
-    KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address));
-    KJ_SYSCALL(listen(fd, 16));
+    auto fd = listenAt(path);
     server = serve(*io.lowLevelProvider, io.provider->getTimer(), kj::mv(fd), policy, limits, log,
                    [](const PeerIdentity&) -> capnp::Capability::Client {
                      return kj::heap<PlatformServer>();

@@ -120,7 +120,7 @@ class Server final : private kj::TaskSet::ErrorHandler {
   }
 
   void taskFailed(kj::Exception&& exception) override {
-    if (exception.getType() == kj::Exception::Type::DISCONNECTED) return;
+    if (isDisconnected(exception)) return;
     log.warning("a connection ended with an error", {field("ERROR", exception.getDescription())});
   }
 };

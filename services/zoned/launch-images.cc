@@ -8,7 +8,7 @@ namespace bulkhead {
 namespace {
 
 kj::Promise<schema::Image::Client> pull(schema::ImageStore::Client store, kj::StringPtr reference,
-                                        schema::PullPolicy policy, ProgressRelay& progress) {
+                                        schema::PullPolicy policy, Progress& progress) {
   auto request = store.pullRequest();
   request.setReference(reference);
   request.initOptions().setPolicy(policy);
@@ -19,7 +19,7 @@ kj::Promise<schema::Image::Client> pull(schema::ImageStore::Client store, kj::St
 
 class Gathering {
  public:
-  Gathering(schema::ImageStore::Client store, ZoneRecord& record, ProgressRelay& progress)
+  Gathering(schema::ImageStore::Client store, ZoneRecord& record, Progress& progress)
       : store(kj::mv(store)), record(record), progress(progress) {}
 
   kj::Promise<LaunchImages> run() {
@@ -33,7 +33,7 @@ class Gathering {
  private:
   schema::ImageStore::Client store;
   ZoneRecord& record;
-  ProgressRelay& progress;
+  Progress& progress;
   LaunchImages images;
 
   kj::Promise<void> fetchRoot() {
@@ -75,7 +75,7 @@ class Gathering {
 }  // namespace
 
 kj::Promise<LaunchImages> gatherImages(schema::ImageStore::Client store, ZoneRecord& record,
-                                       ProgressRelay& progress) {
+                                       Progress& progress) {
   Gathering gathering(kj::mv(store), record, progress);
   co_return co_await gathering.run();
 }

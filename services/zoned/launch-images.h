@@ -4,7 +4,7 @@
 #include <kj/io.h>
 
 #include "schemas/image.capnp.h"
-#include "services/zoned/progress.h"
+#include "services/runtime/progress.h"
 #include "services/zoned/record.h"
 
 namespace bulkhead {
@@ -26,6 +26,6 @@ struct LaunchImages {
 // process into the record's specification, so that an image with nothing to run fails here, before
 // anything was built. Dropping the promise cancels the pulls.
 kj::Promise<LaunchImages> gatherImages(schema::ImageStore::Client store, ZoneRecord& record,
-                                       ProgressRelay& progress);
+                                       Progress& progress);
 
 }  // namespace bulkhead

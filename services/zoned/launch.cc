@@ -33,7 +33,7 @@ void endEarly(Zone& zone) {
 
 class Launch {
  public:
-  Launch(Zone& zone, ProgressRelay& progress) : zone(zone), progress(progress) {}
+  Launch(Zone& zone, Progress& progress) : zone(zone), progress(progress) {}
 
   kj::Promise<void> run() {
     co_await gather();
@@ -47,7 +47,7 @@ class Launch {
 
  private:
   Zone& zone;
-  ProgressRelay& progress;
+  Progress& progress;
   LaunchImages images;
   kj::Maybe<PlanResponse> network;
 
@@ -306,7 +306,7 @@ class Launch {
 
 }  // namespace
 
-kj::Promise<void> launchZone(Zone& zone, ProgressRelay& progress) {
+kj::Promise<void> launchZone(Zone& zone, Progress& progress) {
   Launch launch(zone, progress);
   co_await launch.run();
 }

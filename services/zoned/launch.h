@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "services/zoned/progress.h"
+#include "services/runtime/progress.h"
 #include "services/zoned/zone.h"
 
 namespace bulkhead {
@@ -12,7 +12,7 @@ namespace bulkhead {
 // nothing is undone here (see teardown.h). Fails with the typed failure of the step that failed, or
 // with `cancelled` when the zone's end was requested. Whenever it returns, no step is still under
 // way.
-kj::Promise<void> launchZone(Zone& zone, ProgressRelay& progress);
+kj::Promise<void> launchZone(Zone& zone, Progress& progress);
 
 // Starts the prepared workload. Null streams: only the zone's own log keeps the output.
 kj::Promise<void> startWorkload(Zone& zone, schema::Stdio::Reader stdio);

@@ -113,7 +113,7 @@ kj::Promise<void> adopt(Zone& zone) {
 
 }  // namespace
 
-kj::Promise<void> liveFromLaunch(kj::Own<Zone> zone, ProgressRelay progress) {
+kj::Promise<void> liveFromLaunch(kj::Own<Zone> zone, Progress progress) {
   try {
     co_await launchZone(*zone, progress);
     zone->services.log.info("zone ready",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "services/zoned/progress.h"
+#include "services/runtime/progress.h"
 #include "services/zoned/zone.h"
 
 namespace bulkhead {
@@ -13,7 +13,7 @@ namespace bulkhead {
 // A launch or a zone that fails is taken apart first and `failed` then, so that whoever is told of
 // the failure finds nothing left; its record stays until `destroy`, or goes at once where the zone
 // is removed when it exits.
-kj::Promise<void> liveFromLaunch(kj::Own<Zone> zone, ProgressRelay progress);
+kj::Promise<void> liveFromLaunch(kj::Own<Zone> zone, Progress progress);
 
 // The same from a record that an earlier zoned left: adopts what runs, undoes what was half made.
 kj::Promise<void> liveFromRecord(kj::Own<Zone> zone);

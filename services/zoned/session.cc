@@ -25,7 +25,7 @@ class SessionServer final : public schema::Session::Server {
     request.setReference(params.getReference());
     request.setOptions(params.getOptions());
     // A sink in any case: imaged need not know that there are callers without one.
-    ProgressRelay relay(progressOf(params));
+    Progress relay(services.timer, progressOf(params));
     request.setProgress(relay.forwarder());
     auto image = co_await request.send();
     auto details = co_await image.getImage().infoRequest().send();
@@ -52,7 +52,7 @@ class SessionServer final : public schema::Session::Server {
     auto request = services.peers.images.get().importLayoutRequest();
     request.setLayout(params.getLayout());
     request.setReference(params.getReference());
-    ProgressRelay relay(progressOf(params));
+    Progress relay(services.timer, progressOf(params));
     request.setProgress(relay.forwarder());
     auto image = co_await request.send();
     auto details = co_await image.getImage().infoRequest().send();

@@ -3,6 +3,7 @@
 
 #include <kj/debug.h>
 
+#include "services/runtime/back-off.h"
 #include "services/runtime/failure.h"
 #include "services/zoned/launch.h"
 #include "services/zoned/teardown.h"
@@ -12,27 +13,6 @@ namespace {
 
 constexpr kj::Duration kFirstWait = 100 * kj::MILLISECONDS;
 constexpr kj::Duration kLongestWait = 10 * kj::SECONDS;
-
-bool isDisconnected(const kj::Exception& exception) {
-  return exception.getType() == kj::Exception::Type::DISCONNECTED;
-}
-
-// Growing waits between attempts to reach a service that is not there.
-class BackOff {
- public:
-  explicit BackOff(kj::Timer& timer) : timer(timer) {}
-
-  kj::Promise<void> wait() {
-    auto now = next;
-    next = kj::min(next * 2, kLongestWait);
-    return timer.afterDelay(now);
-  }
-  void reset() { next = kFirstWait; }
-
- private:
-  kj::Timer& timer;
-  kj::Duration next = kFirstWait;
-};
 
 class Supervision {
  public:
@@ -57,7 +37,7 @@ class Supervision {
   // --- the domain ------------------------------------------------------------------------------
 
   kj::Promise<void> reacquireDomain() {
-    BackOff backOff(services().timer);
+    BackOff backOff(services().timer, kFirstWait, kLongestWait);
     for (;;) {
       try {
         auto found = co_await findDomain(zone);
@@ -135,7 +115,7 @@ class Supervision {
   }
 
   kj::Promise<void> relink() {
-    BackOff backOff(services().timer);
+    BackOff backOff(services().timer, kFirstWait, kLongestWait);
     for (;;) {
       kj::Maybe<kj::Exception> failed;
       uint64_t epoch = 0;

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/zoned/teardown.h"
 
+#include "services/runtime/back-off.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead {
 namespace {
 
-bool isDisconnected(const kj::Exception& exception) {
-  return exception.getType() == kj::Exception::Type::DISCONNECTED;
-}
-
 // Dropping the link unmaps the ring; until its process has done so the domain's memory is busy.
 // Nothing tells when, so a few short waits bridge it.
 constexpr uint kBusyTries = 8;
-constexpr kj::Duration kBusyWait = 50 * kj::MILLISECONDS;
+constexpr kj::Duration kFirstBusyWait = 25 * kj::MILLISECONDS;
+constexpr kj::Duration kLongestBusyWait = 500 * kj::MILLISECONDS;
 
 kj::Promise<void> destroyDomain(Zone& zone, schema::Domain::Client domain) {
+  BackOff backOff(zone.services.timer, kFirstBusyWait, kLongestBusyWait);
   for (uint attempt = 1;; ++attempt) {
     kj::Maybe<kj::Exception> failed;
     try {
@@ -29,7 +28,7 @@ kj::Promise<void> destroyDomain(Zone& zone, schema::Domain::Client domain) {
         kj::throwFatalException(kj::mv(*exception));
       }
     }
-    co_await zone.services.timer.afterDelay(kBusyWait * static_cast<int64_t>(attempt));
+    co_await backOff.wait();
   }
 }
 

@@ -22,7 +22,7 @@ kj::Promise<void> untilReached(kj::Timer& timer, kj::Function<kj::Promise<void>(
       co_return;
     } catch (...) {
       auto exception = kj::getCaughtExceptionAsKj();
-      if (exception.getType() != kj::Exception::Type::DISCONNECTED) {
+      if (!isDisconnected(exception)) {
         kj::throwFatalException(kj::mv(exception));
       }
     }
@@ -76,7 +76,7 @@ kj::Promise<void> Zones::removeUnknownDomains() {
       co_await entry.getDomain().destroyRequest().send();
     } catch (...) {
       auto exception = kj::getCaughtExceptionAsKj();
-      if (exception.getType() == kj::Exception::Type::DISCONNECTED) {
+      if (isDisconnected(exception)) {
         kj::throwFatalException(kj::mv(exception));
       }
       services.log.warning("a domain could not be destroyed, ignoring",
@@ -137,7 +137,7 @@ kj::Own<Zone> Zones::create(uid_t owner, schema::ZoneSpec::Reader spec,
   services.log.info("making a zone", {field("ZONE", zone.record.id),
                                       field("NAME", zone.record.name), field("OWNER", owner),
                                       field("IMAGE", zone.record.spec().getImage().asReader())});
-  live(zone, liveFromLaunch(kj::addRef(zone), ProgressRelay(kj::mv(progress))));
+  live(zone, liveFromLaunch(kj::addRef(zone), Progress(services.timer, kj::mv(progress))));
   return kj::addRef(zone);
 }
 

@@ -3,8 +3,8 @@
 
 #include <kj/map.h>
 
+#include "services/runtime/progress.h"
 #include "services/zoned/access.h"
-#include "services/zoned/progress.h"
 #include "services/zoned/zone.h"
 
 namespace bulkhead {

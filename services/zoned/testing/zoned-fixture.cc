@@ -16,6 +16,7 @@
 #include <kj/debug.h>
 
 #include "services/runtime/server.h"
+#include "services/runtime/testing/listening-socket.h"
 
 namespace bulkhead::testing {
 namespace {
@@ -35,19 +36,6 @@ kj::String temporaryDirectory() {
     KJ_SYSCALL(mkdir(kj::str(path, part).cStr(), 0700));
   }
   return kj::str(kj::StringPtr(path));
-}
-
-kj::AutoCloseFd listenOn(kj::StringPtr path) {
-  int raw;
-  KJ_SYSCALL(raw = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  kj::AutoCloseFd fd(raw);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  KJ_REQUIRE(path.size() < sizeof address.sun_path);
-  memcpy(address.sun_path, path.begin(), path.size());
-  KJ_SYSCALL(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address));
-  KJ_SYSCALL(listen(fd, 64));
-  return fd;
 }
 
 struct Pipe {
@@ -74,7 +62,7 @@ ZonedProcess::ZonedProcess()
       timer(io.provider->getTimer()),
       directory(temporaryDirectory()),
       world(*io.lowLevelProvider),
-      platformListener(listenOn(kj::str(directory, "/platform.sock"))) {
+      platformListener(listenAt(kj::str(directory, "/platform.sock"))) {
   for (auto edge : {Edge::hypervisor, Edge::images, Edge::network, Edge::rings}) serveMock(edge);
 }
 
@@ -102,7 +90,7 @@ void ZonedProcess::serveMock(Edge edge) {
   unlink(path.cStr());
   services.insert(
       static_cast<uint>(edge),
-      serve(*io.lowLevelProvider, timer, listenOn(path), PeerPolicy::anyone(), {}, log,
+      serve(*io.lowLevelProvider, timer, listenAt(path), PeerPolicy::anyone(), {}, log,
             [bootstrap = bootstrapOf(edge)](const PeerIdentity&) mutable { return bootstrap; })
           .eagerlyEvaluate([](kj::Exception&& e) { KJ_LOG(ERROR, e); }));
 }
