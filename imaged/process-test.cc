@@ -215,14 +215,14 @@ TEST_F(ProcessTest, LayoutsOnlyBelowTheConfiguredDirectories) {
             FailureCode::NOT_FOUND);
 }
 
-TEST_F(ProcessTest, ImportsALayoutByDescriptor) {
+TEST_F(ProcessTest, ImportsALayoutThatTheCallerOpens) {
   startImaged(config("localhost:1"));
   auto outside = directory.makeDirectory("elsewhere");
   container().writeLayout(outside, "1");
   int raw;
   KJ_SYSCALL(raw = open(outside.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   auto request = store().importLayoutRequest();
-  request.setLayout(makeFile(kj::AutoCloseFd(raw)));
+  request.setLayout(makeDirectory(kj::AutoCloseFd(raw)));
   request.setReference("example.org/app:1");
   auto image = request.send().wait(io.waitScope).getImage();
   EXPECT_EQ(readRoot(image, "etc/a"), "upper");

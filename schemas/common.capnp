@@ -44,6 +44,14 @@ enum FailureCode {
 # receiver's copy.
 interface File {}
 
+# Read-only access to the files below one directory, opened by whoever serves it: the receiver needs
+# no path of its own and gets nothing but what it asks for. Dropping it changes nothing.
+interface Directory {
+  open @0 (path :Text) -> (file :File);
+  # `path` is relative, "blobs/sha256/12ab", and never followed through a symbolic link. Errors:
+  # `notFound`, `invalid` for a path that leads out or to something that is no plain file.
+}
+
 # Something that lasts while it is held. Dropping it ends what it stands for.
 interface Handle {}
 

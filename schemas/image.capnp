@@ -27,10 +27,9 @@ interface ImageStore {
   remove @3 (reference :Text) -> ();
   # Forgets the reference; bytes go when no other reference and no `Image` needs them.
 
-  importLayout @4 (layout :Common.File, reference :Text, progress :Common.ProgressSink)
+  importLayout @4 (layout :Common.Directory, reference :Text, progress :Common.ProgressSink)
       -> (image :Image);
-  # From an OCI layout directory that the caller opened: the directory's descriptor is the
-  # authority to read it.
+  # From an OCI layout directory that the caller serves: imaged itself can open nothing there.
 
   bootFiles @5 (kernel :Image, system :Image) -> (files :BootFiles);
   # What a domain is built from: the canonical kernel, the initial file system (the kernel image's

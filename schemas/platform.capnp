@@ -45,7 +45,7 @@ interface Session {
   watch @7 (resumeAfter :UInt64, sink :EventSink) -> (handle :Common.Handle);
   # Events of the caller's zones from a resume point on.
 
-  importImage @8 (layout :Common.File, reference :Text, progress :Common.ProgressSink)
+  importImage @8 (layout :Common.Directory, reference :Text, progress :Common.ProgressSink)
       -> (info :Image.ImageInfo);
 
   attenuate @9 (limits :Data) -> (session :Session);

@@ -108,11 +108,10 @@ kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
 kj::Promise<void> ImageStoreImpl::importLayout(ImportLayoutContext context) {
   auto params = context.getParams();
   auto reference = parse(params.getReference());
-  auto directory = co_await takeFd(params.getLayout(), "layout");
   PullJob job(services, parse(params.getReference()));
   auto listener = job.listen(sinkOf(params));
   capnp::MallocMessageBuilder platform;
-  job.startLayout(Layout(kj::mv(directory)), platform.initRoot<schema::ImagePlatform>());
+  job.startLayout(Layout(params.getLayout()), platform.initRoot<schema::ImagePlatform>());
   auto image = co_await job.result();
   log.info("imported", {field("IMAGE", reference.canonical()),
                         field("MANIFEST", image->resolved().getManifestDigest())});

@@ -3,59 +3,67 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <kj/debug.h>
 
 #include "imaged/store/store-directory.h"
 #include "services/runtime/failure.h"
+#include "services/runtime/files.h"
 
 namespace bulkhead {
 namespace {
 
 constexpr size_t kMostIndex = 4u << 20;
 
-// Negative errno where it fails.
-int openBeneath(int directory, kj::StringPtr path, int flags) {
-  open_how how{};
-  // Not blocking: what was put there may be a pipe.
-  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC | O_NONBLOCK);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  long fd = syscall(SYS_openat2, directory, path.cStr(), &how, sizeof how);
-  return fd < 0 ? -errno : static_cast<int>(fd);
-}
-
 }  // namespace
 
-kj::Array<kj::byte> Layout::index() const {
-  int fd = openBeneath(directory, "index.json", O_RDONLY);
-  if (fd < 0) {
+Layout::Layout(kj::AutoCloseFd directory) : directory(makeDirectory(kj::mv(directory))) {}
+
+Layout::Layout(schema::Directory::Client directory) : directory(kj::mv(directory)) {}
+
+kj::Promise<kj::Array<kj::byte>> Layout::index() {
+  auto request = directory.openRequest();
+  request.setPath("index.json");
+  kj::Maybe<kj::AutoCloseFd> file;
+  try {
+    file = co_await takeFd(request.send().getFile(), "index.json");
+  } catch (...) {
     fail(FailureCode::INVALID, "image layout",
-         kj::str("the directory has no readable index.json: ", strerror(-fd)));
+         kj::str("the directory has no readable index.json: ",
+                 failureOf(kj::getCaughtExceptionAsKj()).message));
   }
-  return readWholeFile(kj::AutoCloseFd(fd), kMostIndex, "index.json");
+  co_return readWholeFile(KJ_ASSERT_NONNULL(file), kMostIndex, "index.json");
 }
 
-kj::AutoCloseFd Layout::blob(const Digest& digest) const {
-  int fd = openBeneath(directory, kj::str("blobs/sha256/", digest.hex()), O_RDONLY);
-  if (fd < 0) {
+kj::Promise<kj::AutoCloseFd> Layout::blob(Digest digest) {
+  auto request = directory.openRequest();
+  request.setPath(kj::str("blobs/sha256/", digest.hex()));
+  try {
+    co_return co_await takeFd(request.send().getFile(), digest.toString());
+  } catch (...) {
+    auto problem = failureOf(kj::getCaughtExceptionAsKj());
     fail(FailureCode::NOT_FOUND, digest.toString(),
-         kj::str("the layout has no such blob: ", strerror(-fd)));
+         kj::str("the layout has no such blob: ", problem.message));
   }
-  return kj::AutoCloseFd(fd);
 }
 
-kj::Array<kj::byte> Layout::document(const Digest& digest, size_t most) const {
-  auto bytes = readWholeFile(blob(digest), most, digest.toString());
+kj::Promise<kj::Array<kj::byte>> Layout::document(Digest digest, size_t most) {
+  auto file = co_await blob(digest);
+  auto bytes = readWholeFile(file, most, digest.toString());
   auto got = Digest::of(bytes);
   if (got != digest) {
     fail(FailureCode::DIGEST_MISMATCH, digest.toString(),
          kj::str("the layout's blob has the digest ", got));
   }
-  return bytes;
+  co_return bytes;
+}
+
+kj::Vector<kj::StringPtr> LayoutRoots::paths() const {
+  kj::Vector<kj::StringPtr> paths;
+  for (auto& root : roots) paths.add(root.path);
+  return paths;
 }
 
 LayoutRoots::LayoutRoots(kj::ArrayPtr<const kj::String> directories) {

@@ -47,9 +47,7 @@ int main() {
   Sandbox sandbox("imaged");
   sandbox.keepCapabilities({}).limitFiles(4096).guardMemory();
   sandbox.allowPath(statePath, PathAccess::readWrite);
-  // A layout may lie anywhere: its directory's descriptor is the caller's authority, but the kernel
-  // asks for the path as well. What this user may read at all is a matter of owners and modes.
-  sandbox.allowPath("/", PathAccess::read);
+  for (auto path : layouts.paths()) sandbox.allowPath(path, PathAccess::read);
   sandbox.enter(imaged_policy);
 
   StoreDirectory directory(kj::mv(state));

@@ -235,7 +235,7 @@ kj::Promise<kj::Own<StoredImage>> PullJob::runLayout(Layout layout) {
     auto worker = connection->bootstrap<schema::UnpackWorker>();
     auto platform = options.getRoot<schema::PullOptions>().asReader().getPlatform();
     // Index, perhaps further indexes, then the manifest and where its configuration is.
-    kj::Array<kj::byte> document = layout.index();
+    kj::Array<kj::byte> document = co_await layout.index();
     kj::String tag = kj::str(reference.tag);
     for (uint depth = 0;; ++depth) {
       if (depth > kMostNesting) {
@@ -255,7 +255,7 @@ kj::Promise<kj::Own<StoredImage>> PullJob::runLayout(Layout layout) {
       if (response.getSize() > (config ? kMostConfig : kMostManifest)) {
         fail(FailureCode::EXHAUSTED, name, kj::str("the document ", digest, " is too large"));
       }
-      auto next = layout.document(digest, response.getSize());
+      auto next = co_await layout.document(digest, response.getSize());
       if (!config) {
         document = kj::mv(next);
         continue;
@@ -274,7 +274,7 @@ kj::Promise<kj::Own<StoredImage>> PullJob::runLayout(Layout layout) {
   }
   // The worker reads the layers where they are, and hashes them each time it does.
   for (auto layer : resolved().getLayers()) {
-    blobs.add(layout.blob(Digest::parse(layer.getDigest(), name)));
+    blobs.add(co_await layout.blob(Digest::parse(layer.getDigest(), name)));
   }
   co_return co_await pack();
 }

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/runtime/files.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <kj/debug.h>
 #include <kj/function.h>
@@ -27,6 +33,26 @@ class HandleServer final : public schema::Handle::Server {
 
  private:
   kj::Function<void()> onDrop;
+};
+
+class DirectoryServer final : public schema::Directory::Server {
+ public:
+  explicit DirectoryServer(kj::AutoCloseFd directory) : directory(kj::mv(directory)) {}
+
+  kj::Promise<void> open(OpenContext context) override {
+    auto path = context.getParams().getPath();
+    int raw = openBeneath(directory, path, O_RDONLY);
+    if (raw < 0) fail(FailureCode::NOT_FOUND, path, strerror(-raw));
+    kj::AutoCloseFd file(raw);
+    struct stat status;
+    KJ_SYSCALL(fstat(file, &status));
+    if (!S_ISREG(status.st_mode)) fail(FailureCode::INVALID, path, "this is not a plain file");
+    context.getResults().setFile(makeFile(kj::mv(file)));
+    return kj::READY_NOW;
+  }
+
+ private:
+  kj::AutoCloseFd directory;
 };
 
 kj::AutoCloseFd duplicate(int fd) {
@@ -56,6 +82,18 @@ kj::Promise<kj::Maybe<kj::AutoCloseFd>> takeFdIfAny(kj::Maybe<schema::File::Clie
     }
   }
   co_return nullptr;
+}
+
+schema::Directory::Client makeDirectory(kj::AutoCloseFd directory) {
+  return kj::heap<DirectoryServer>(kj::mv(directory));
+}
+
+int openBeneath(int directory, kj::StringPtr path, int flags) {
+  open_how how{};
+  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC | O_NONBLOCK);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  long fd = syscall(SYS_openat2, directory, path.cStr(), &how, sizeof how);
+  return fd < 0 ? -errno : static_cast<int>(fd);
 }
 
 schema::Handle::Client makeHandle(kj::Function<void()> onDrop) {

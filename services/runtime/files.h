@@ -20,6 +20,13 @@ kj::Promise<kj::AutoCloseFd> takeFd(schema::File::Client file, kj::StringPtr wha
 // The same, for a `File` that may be absent.
 kj::Promise<kj::Maybe<kj::AutoCloseFd>> takeFdIfAny(kj::Maybe<schema::File::Client> file);
 
+// A `Directory` of what lies below an opened directory, for callers that may open files there.
+schema::Directory::Client makeDirectory(kj::AutoCloseFd directory);
+
+// Opens a file or directory below `directory`, never through a symbolic link and never outside it.
+// Not blocking: what lies there may be a pipe. Returns the descriptor, or a negative errno.
+int openBeneath(int directory, kj::StringPtr path, int flags);
+
 // A `Handle` that runs `onDrop` when its last holder lets go.
 schema::Handle::Client makeHandle(kj::Function<void()> onDrop);
 

@@ -19,6 +19,7 @@ struct Row {
 using Rows = std::vector<Row>;
 
 Rows measureZoneStart();
+Rows measureZoneKernel();
 Rows measureIdle();
 
 }  // namespace bulkhead::bench

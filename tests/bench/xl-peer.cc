@@ -25,26 +25,62 @@ void must(const std::vector<std::string>& command) {
   }
 }
 
-void shell(const std::string& script) { must({"sh", "-ec", script}); }
-
-// Reads a terminal until the mark has come.
-void awaitMark(const std::string& terminal) {
-  int fd = open(terminal.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC);
-  if (fd < 0) throw std::runtime_error("cannot open " + terminal);
-  std::string seen;
-  while (seen.find(kMark) == std::string::npos) {
-    pollfd watched{fd, POLLIN, 0};
-    if (poll(&watched, 1, 120000) <= 0) throw std::runtime_error("the peer's guest is silent");
-    char buffer[512];
-    ssize_t n = read(fd, buffer, sizeof buffer);
-    if (n > 0) seen.append(buffer, static_cast<size_t>(n));
-  }
-  close(fd);
-}
-
 std::string firstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+void writeConfig(const std::string& path, const PeerGuest& guest) {
+  std::ofstream(path) << "name='peer'\ntype='" << guest.type << "'\nmemory=" << guest.memoryMiB
+                      << "\nvcpus=1\nkernel='" << guest.kernel << "'\nramdisk='" << guest.initrd
+                      << "'\nextra='console=hvc0 quiet noreplace-smp'\n";
+  if (!guest.disk.empty()) {
+    std::ofstream(path, std::ios::app)
+        << "disk=['format=raw,vdev=xvda,access=ro,target=" << guest.disk << "']\n";
+  }
+}
+
 }  // namespace
+
+void shell(const std::string& script) { must({"sh", "-ec", script}); }
+
+void extractKernel(const std::string& layout, const std::string& directory) {
+  // A blob is a document or the one layer.
+  shell(
+      "mkdir -p " + directory + " && cd " + directory + " && for blob in " + layout +
+      "/blobs/sha256/*; do tar -xzf $blob kernel 2>/dev/null || true; done; test -s kernel/image");
+}
+
+PausedGuest::PausedGuest(const PeerGuest& guest) {
+  std::string path = "/root/peer.cfg";
+  writeConfig(path, guest);
+  double start = millisecondsNow();
+  must({"xl", "create", "-p", "-q", path});
+  creation = millisecondsNow() - start;
+  auto domid = firstLine(run({"xl", "domid", "peer"}).out);
+  number = static_cast<unsigned>(std::stoul(domid));
+  auto name = firstLine(run({"xenstore-read", "/local/domain/" + domid + "/console/tty"}).out);
+  terminal = open(name.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC);
+  if (terminal < 0) throw std::runtime_error("cannot open the guest's console " + name);
+}
+
+PausedGuest::~PausedGuest() {
+  close(terminal);
+  run({"xl", "destroy", "peer"});
+}
+
+std::string PausedGuest::readUntil(const std::string& mark) {
+  while (seen.find(mark) == std::string::npos) {
+    pollfd watched{terminal, POLLIN, 0};
+    if (poll(&watched, 1, 120000) <= 0) {
+      throw std::runtime_error("the peer's guest is silent; it wrote: " + seen);
+    }
+    char buffer[512];
+    ssize_t n = read(terminal, buffer, sizeof buffer);
+    if (n > 0) seen.append(buffer, static_cast<size_t>(n));
+  }
+  auto end = seen.find(mark) + mark.size();
+  auto result = seen.substr(0, end);
+  seen.erase(0, end);
+  return result;
+}
 
 double millisecondsNow() {
   timespec now{};
@@ -53,45 +89,35 @@ double millisecondsNow() {
 }
 
 PeerGuest preparePeer(const std::string& directory) {
-  shell(
-      "mkdir -p " + directory + "/root/bin && cd " + directory +
-      " && for blob in /usr/lib/bulkhead/images/zone-kernel/blobs/sha256/*; do"
-      "   tar -xzf $blob ./kernel kernel 2>/dev/null || tar -xzf $blob kernel 2>/dev/null || true;"
-      " done; test -s kernel/image"
-      " && cp /bin/busybox root/bin/busybox"
-      " && printf '#!/bin/busybox sh\\n/bin/busybox mkdir /dev /proc\\n"
-      "/bin/busybox mount -t devtmpfs none /dev\\nfor m in /modules/boot/*; do /bin/busybox insmod "
-      "$m; done\\n"
-      "echo " +
-      std::string(kMark) +
-      " >/dev/hvc0\\nexec /bin/busybox sleep 100000\\n' > root/init"
-      " && chmod +x root/init"
-      " && (cd root && find . | busybox cpio -o -H newc 2>/dev/null) > busybox.cpio"
-      " && cat kernel/boot.cpio busybox.cpio > initrd"
-      " && dd if=/dev/zero of=disk bs=1M count=4 2>/dev/null");
+  extractKernel("/usr/lib/bulkhead/images/zone-kernel", directory);
+  shell("cd " + directory +
+        " && mkdir -p root/bin && cp /bin/busybox root/bin/busybox"
+        " && printf '#!/bin/busybox sh\\n/bin/busybox mkdir -p /dev /proc\\n"
+        "/bin/busybox mount -t devtmpfs none /dev\\nfor m in /modules/boot/*.ko; do "
+        "/bin/busybox insmod $m; done\\n"
+        "echo " +
+        std::string(kMark) +
+        " >/dev/hvc0\\nexec /bin/busybox sleep 100000\\n' > root/init"
+        " && chmod +x root/init"
+        " && (cd root && find . | busybox cpio -o -H newc 2>/dev/null) > busybox.cpio"
+        " && cat kernel/boot.cpio busybox.cpio > initrd"
+        " && dd if=/dev/zero of=disk bs=1M count=4 2>/dev/null");
   return {directory + "/kernel/image", directory + "/initrd", directory + "/disk", "pv", 256};
 }
 
 XlTimes measureXl(const PeerGuest& guest) {
-  std::string path = "/root/peer.cfg";
-  std::ofstream(path)
-      << "name='peer'\ntype='" << guest.type << "'\nmemory=" << guest.memoryMiB
-      << "\nvcpus=1\nkernel='" << guest.kernel << "'\nramdisk='" << guest.initrd
-      << "'\nextra='console=hvc0 quiet'\ndisk=['format=raw,vdev=xvda,access=ro,target="
-      << guest.disk << "']\n";
   XlTimes times{};
-  double start = millisecondsNow();
-  must({"xl", "create", "-p", "-q", path});
-  times.create = millisecondsNow() - start;
-  auto domid = firstLine(run({"xl", "domid", "peer"}).out);
-  auto terminal = firstLine(run({"xenstore-read", "/local/domain/" + domid + "/console/tty"}).out);
-  double resumed = millisecondsNow();
-  must({"xl", "unpause", "peer"});
-  times.unpause = millisecondsNow() - resumed;
-  awaitMark(terminal);
-  times.firstByte = times.create + (millisecondsNow() - resumed);
-  start = millisecondsNow();
-  must({"xl", "destroy", "peer"});
+  double start = 0;
+  {
+    PausedGuest paused(guest);
+    times.create = paused.createTime();
+    double resumed = millisecondsNow();
+    must({"xl", "unpause", "peer"});
+    times.unpause = millisecondsNow() - resumed;
+    paused.readUntil(kMark);
+    times.firstByte = times.create + (millisecondsNow() - resumed);
+    start = millisecondsNow();
+  }
   times.destroy = millisecondsNow() - start;
   return times;
 }

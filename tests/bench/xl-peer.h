@@ -29,6 +29,33 @@ XlTimes measureXl(const PeerGuest& guest);
 // line: what the peer boots. Files go below `directory`.
 PeerGuest preparePeer(const std::string& directory);
 
+// Takes the files of a kernel image, an OCI layout of one layer, to `directory`/kernel.
+void extractKernel(const std::string& layout, const std::string& directory);
+
+// A guest that xl made and left paused; destroyed with this object.
+class PausedGuest {
+ public:
+  explicit PausedGuest(const PeerGuest& guest);
+  ~PausedGuest();
+  PausedGuest(const PausedGuest&) = delete;
+
+  unsigned domid() const { return number; }
+  double createTime() const { return creation; }  // of `xl create -p`, milliseconds
+
+  // What the guest wrote to its console up to and with `mark`. Throws when it is silent for two
+  // minutes.
+  std::string readUntil(const std::string& mark);
+
+ private:
+  unsigned number = 0;
+  double creation = 0;
+  int terminal = -1;
+  std::string seen;
+};
+
+// Runs a shell script; throws with its errors when it fails.
+void shell(const std::string& script);
+
 double millisecondsNow();
 
 }  // namespace bulkhead::bench
