@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // idmd: joins zones' rings to their link processes.
+#include "idmd/link-pool.h"
 #include "idmd/ring/grant-mapping.h"
 #include "idmd/router.h"
 #include "sandbox-policies/idmd-policy.h"
@@ -30,9 +31,10 @@ int main() {
   ConnectionLimits linkLimits;
   linkLimits.fdsPerMessage = 2;
   ring::XenRingDevices devices;
-  capnp::Capability::Client router = kj::heap<RouterServer>(
-      devices, [&]() { return connectTo(daemon.provider(), linkSocket, linkLimits); },
-      daemon.timer(), daemon.log());
+  LinkPool pool(daemon.provider(), linkSocket, linkLimits, daemon.log());
+  pool.prepare();
+  capnp::Capability::Client router =
+      kj::heap<RouterServer>(devices, [&]() { return pool.take(); }, daemon.timer(), daemon.log());
   return daemon.run(serve(daemon.provider(), daemon.timer(), kj::mv(listener), policy,
                           ConnectionLimits{}, daemon.log(),
                           [&](const PeerIdentity&) { return router; }));

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "idmd/link/zone-link.h"
 
-#include <string.h>
-
 #include <kj/debug.h>
 
 #include "idmd/link/fd-stream.h"
+#include "services/runtime/connection.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
 
@@ -32,15 +31,6 @@ struct ZoneLink::Session {
         network(*stream, Side::CLIENT, limits.readerOptions()),
         rpc(capnp::makeRpcClient(network)) {
     rpc.setFlowLimit(limits.inFlightBytes / sizeof(capnp::word));
-  }
-
-  capnp::Capability::Client bootstrap() {
-    capnp::word scratch[4];
-    memset(scratch, 0, sizeof scratch);
-    capnp::MallocMessageBuilder message(scratch);
-    auto vatId = message.getRoot<capnp::rpc::twoparty::VatId>();
-    vatId.setSide(Side::SERVER);
-    return rpc.bootstrap(vatId);
   }
 };
 
@@ -69,7 +59,7 @@ kj::Promise<void> ZoneLink::watch(Session& watched) {
 
 kj::Promise<void> ZoneLink::agent(AgentContext context) {
   KJ_IF_MAYBE (open, session) {
-    context.getResults().setAgent((*open)->bootstrap().castAs<schema::ZoneAgent>());
+    context.getResults().setAgent(bootstrapOf((*open)->rpc).castAs<schema::ZoneAgent>());
     return kj::READY_NOW;
   }
   return KJ_EXCEPTION(DISCONNECTED, "the zone's ring is closed");

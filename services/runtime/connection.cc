@@ -29,7 +29,7 @@ Connection::Connection(kj::Own<kj::AsyncCapabilityStream> streamParam,
   rpc.setFlowLimit(limits.inFlightBytes / sizeof(capnp::word));
 }
 
-capnp::Capability::Client Connection::rawBootstrap() {
+capnp::Capability::Client bootstrapOf(capnp::RpcSystem<capnp::rpc::twoparty::VatId>& rpc) {
   capnp::word scratch[4];
   memset(scratch, 0, sizeof scratch);
   capnp::MallocMessageBuilder message(scratch);

@@ -10,6 +10,9 @@
 
 namespace bulkhead {
 
+// The interface that the server's side of a connection of two parties begins with.
+capnp::Capability::Client bootstrapOf(capnp::RpcSystem<capnp::rpc::twoparty::VatId>& rpc);
+
 // One Cap'n Proto connection over a Unix socket, descriptors included. Destroying it cuts the
 // connection; capabilities that came through it are broken from then on.
 class Connection {
@@ -25,18 +28,19 @@ class Connection {
 
   template <typename Interface>
   typename Interface::Client bootstrap() {
-    return rawBootstrap().castAs<Interface>();
+    return bootstrapOf(rpc).castAs<Interface>();
   }
 
-  // Resolves when the peer is gone.
+  // Resolves when the peer has closed, on a connection that was not used yet as well.
+  kj::Promise<void> whenClosed() { return stream->whenWriteDisconnected(); }
+
+  // Resolves when the peer is gone; on a connection whose `bootstrap()` was had.
   kj::Promise<void> onDisconnect() { return network.onDisconnect(); }
 
  private:
   kj::Own<kj::AsyncCapabilityStream> stream;
   capnp::TwoPartyVatNetwork network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
-
-  capnp::Capability::Client rawBootstrap();
 };
 
 // Connects to an edge's socket. Fails with DISCONNECTED when nobody listens.

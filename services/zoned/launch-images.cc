@@ -47,6 +47,7 @@ class Gathering {
     mergeProcess(spec.getImage().asReader(), config.getConfig(), spec.asReader(), record.hostname(),
                  process);
     spec.setProcess(process.asReader());
+    images.stopSignal = kj::str(config.getConfig().getStopSignal());
     auto root = co_await rootRequest;
     images.root = co_await takeFd(root.getFile(), "root file system");
   }

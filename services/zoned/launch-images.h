@@ -9,7 +9,7 @@
 
 namespace bulkhead {
 
-// The descriptors a domain is built from.
+// What a zone is made of: the descriptors of its domain, and what its image says of its end.
 struct LaunchImages {
   kj::AutoCloseFd kernel;
   kj::AutoCloseFd initrd;
@@ -19,7 +19,15 @@ struct LaunchImages {
   // Leases: imaged keeps the bytes while these are held.
   kj::Vector<schema::Image::Client> leases;
 
-  void dropFiles() { *this = LaunchImages(); }
+  // As the image names it; empty where it names none.
+  kj::String stopSignal;
+
+  // The domain has descriptors of its own.
+  void dropFiles() {
+    auto signal = kj::mv(stopSignal);
+    *this = LaunchImages();
+    stopSignal = kj::mv(signal);
+  }
 };
 
 // Pulls root, kernel and system image in parallel and opens what a domain needs. Merges the image's

@@ -31,16 +31,36 @@ void endEarly(Zone& zone) {
   }
 }
 
+// Runs both at the same time and fails as soon as one does, but never before `unbroken` is over:
+// only then is it known what has to be undone.
+kj::Promise<void> both(kj::Promise<void> step, kj::Promise<void> unbroken) {
+  auto whole = unbroken.fork();
+  kj::Maybe<kj::Exception> failed;
+  try {
+    auto steps = kj::heapArrayBuilder<kj::Promise<void>>(2);
+    steps.add(kj::mv(step));
+    steps.add(whole.addBranch());
+    co_await kj::joinPromisesFailFast(steps.finish());
+  } catch (...) {
+    failed = kj::getCaughtExceptionAsKj();
+  }
+  KJ_IF_MAYBE (exception, failed) {
+    co_await whole.addBranch().catch_([](kj::Exception&&) {});
+    kj::throwFatalException(kj::mv(*exception));
+  }
+}
+
 class Launch {
  public:
   Launch(Zone& zone, Progress& progress) : zone(zone), progress(progress) {}
 
   kj::Promise<void> run() {
-    co_await gather();
+    // Images and address; then a kernel that boots while its link is configured.
+    co_await both(orEnd(zone, fetchImages()), attachNetwork());
     endEarly(zone);
     co_await createDomain();
     endEarly(zone);
-    co_await boot();
+    co_await both(orEnd(zone, bootToAgent()), connectNetwork());
     co_await configure();
     co_await prepareWorkload();
   }
@@ -56,25 +76,6 @@ class Launch {
   PhaseClock phase(kj::StringPtr name) {
     progress.report(name, zone.record.name, 0, 0);
     return PhaseClock(services().clock, record(), name);
-  }
-
-  // Images and address at the same time. The attachment is waited for even when an image fails:
-  // only then is it known what has to be released.
-  kj::Promise<void> gather() {
-    auto attached = attachNetwork().fork();
-    kj::Maybe<kj::Exception> failed;
-    try {
-      auto steps = kj::heapArrayBuilder<kj::Promise<void>>(2);
-      steps.add(orEnd(zone, fetchImages()));
-      steps.add(attached.addBranch());
-      co_await kj::joinPromisesFailFast(steps.finish());
-    } catch (...) {
-      failed = kj::getCaughtExceptionAsKj();
-    }
-    KJ_IF_MAYBE (exception, failed) {
-      co_await attached.addBranch().catch_([](kj::Exception&&) {});
-      kj::throwFatalException(kj::mv(*exception));
-    }
   }
 
   kj::Promise<void> fetchImages() {
@@ -154,25 +155,6 @@ class Launch {
   }
 
   schema::Domain::Client domain() { return KJ_ASSERT_NONNULL(zone.holdings.domain); }
-
-  // The kernel boots while the link is configured. The latter is waited for in any case, as it has
-  // to be over before the address can be released.
-  kj::Promise<void> boot() {
-    auto linked = connectNetwork().fork();
-    kj::Maybe<kj::Exception> failed;
-    try {
-      auto steps = kj::heapArrayBuilder<kj::Promise<void>>(2);
-      steps.add(orEnd(zone, bootToAgent()));
-      steps.add(linked.addBranch());
-      co_await kj::joinPromisesFailFast(steps.finish());
-    } catch (...) {
-      failed = kj::getCaughtExceptionAsKj();
-    }
-    KJ_IF_MAYBE (exception, failed) {
-      co_await linked.addBranch().catch_([](kj::Exception&&) {});
-      kj::throwFatalException(kj::mv(*exception));
-    }
-  }
 
   kj::Promise<void> connectNetwork() {
     KJ_IF_MAYBE (attached, network) {
@@ -284,6 +266,7 @@ class Launch {
     spec.setId(kWorkloadId);
     spec.setRootDisk("xvda");
     spec.setProcess(record().spec().getProcess().asReader());
+    spec.setStopSignal(images.stopSignal);
     spec.setReadOnlyRoot(record().spec().getReadOnlyRoot());
     if (record().spec().getNetwork() == schema::ZoneSpec::NetworkMode::NONE) {
       spec.setNetworkMode(schema::WorkloadSpec::NetworkMode::NONE);

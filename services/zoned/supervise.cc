@@ -105,12 +105,7 @@ class Supervision {
       if (over) co_return;
       services().log.warning("the link to a zone closed; attaching it again",
                              {field("ZONE", record().id), field("NAME", record().name)});
-      zone.background.clear();
-      zone.holdings.process = nullptr;
-      zone.holdings.workload = nullptr;
-      zone.holdings.agent = nullptr;
-      zone.holdings.link = nullptr;
-      zone.changed();
+      zone.dropLink();
     }
   }
 

@@ -78,13 +78,7 @@ kj::Promise<kj::Maybe<schema::Domain::Client>> findDomain(Zone& zone) {
 }
 
 kj::Promise<void> tearDown(Zone& zone) {
-  // Calls under way keep a link alive as well as the capability does.
-  zone.background.clear();
-  zone.holdings.process = nullptr;
-  zone.holdings.workload = nullptr;
-  zone.holdings.agent = nullptr;
-  zone.holdings.link = nullptr;
-  zone.changed();
+  zone.dropLink();
 
   kj::Maybe<kj::Exception> first;
   auto note = [&](kj::StringPtr step, kj::Exception&& exception) {

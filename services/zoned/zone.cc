@@ -21,6 +21,15 @@ void Zone::enter(ZoneState state) {
   save();
 }
 
+void Zone::dropLink() {
+  background.clear();
+  holdings.process = nullptr;
+  holdings.workload = nullptr;
+  holdings.agent = nullptr;
+  holdings.link = nullptr;
+  changed();
+}
+
 bool Zone::hasEnded() const {
   switch (record.state) {
     case ZoneState::CREATING:

@@ -53,6 +53,10 @@ class Zone final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   // Changes the state and saves. A `failed` zone's waiters fail with its failure.
   void enter(ZoneState state);
 
+  // Lets go of the link and of everything that came through it. Calls under way keep a link alive
+  // as well as the capability does, so that they end too.
+  void dropLink();
+
   // Tells the waiters that holdings changed.
   void changed() { signal.raise(); }
   kj::Promise<void> nextChange() { return signal.next(); }

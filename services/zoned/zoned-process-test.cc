@@ -37,6 +37,7 @@ TEST_F(ZonedProcess, TheImagesCommandAndEnvironmentAreMerged) {
   EXPECT_CONTAINS(environment.output, "FROM_IMAGE=yes\n");
   EXPECT_CONTAINS(environment.output, "MINE=1\n");
   EXPECT_CONTAINS(environment.output, "PATH=");
+  EXPECT_TRUE(world.called("createWorkload stopped by SIGINT"));
 }
 
 TEST_F(ZonedProcess, ExitCodesPassThrough) {

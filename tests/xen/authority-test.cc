@@ -167,9 +167,10 @@ Authority heldBy(const std::string& pid, const SocketTables& sockets) {
   return held;
 }
 
-// The process of a daemon or a worker.
+// The process of a daemon, or the longest-running of a kind of worker: younger ones may wait for a
+// zone still and hold less.
 std::string pidOf(const std::string& process) {
-  auto found = run({"pgrep", "-n", "-f", "^/usr/lib/bulkhead/" + process + "$"}).out;
+  auto found = run({"pgrep", "-o", "-f", "^/usr/lib/bulkhead/" + process + "$"}).out;
   return found.substr(0, found.find('\n'));
 }
 

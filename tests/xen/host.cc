@@ -209,9 +209,13 @@ Leftovers Leftovers::now() {
       run({"nsenter", "-t", agent, "-n", "sh", "-c", "cut -d: -f1 -s /proc/self/net/dev"}).out));
   result.xenstore = xenstorePaths();
   result.mounts = lines(readFile("/proc/self/mounts"));
-  result.workers = lines(run({"systemctl", "list-units", "--plain", "--no-legend", "--state=active",
-                              "bulkhead-link@*", "bulkhead-unpack@*", "bulkhead-fetch@*"})
-                             .out);
+  // How many of each kind: their numbers go up for ever, and one link is always kept ahead.
+  for (auto kind : {"link", "unpack", "fetch"}) {
+    auto units = lines(run({"systemctl", "list-units", "--plain", "--no-legend", "--state=active",
+                            std::string("bulkhead-") + kind + "@*"})
+                           .out);
+    result.workers.insert(std::to_string(units.size()) + " " + kind);
+  }
   return result;
 }
 

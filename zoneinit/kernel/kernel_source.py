@@ -35,7 +35,7 @@ class Kernel:
 
 
 def build(work: pathlib.Path, cache: pathlib.Path) -> Kernel:
-  """Debian's source of Linux 6.12 with patches/ and zone.config, built by clang."""
+  """Debian's source of Linux 6.12 with patches/ and zone.config, built by gcc."""
   _download(SOURCE, work)
   (archive,) = (work / "package/usr/src").glob("*.tar.xz")
   subprocess.run(["tar", "-xf", archive, "-C", work], check=True)
@@ -43,8 +43,7 @@ def build(work: pathlib.Path, cache: pathlib.Path) -> Kernel:
   for patch in sorted((HERE / "patches").glob("*.patch")):
     subprocess.run(["patch", "-d", tree, "-p1", "-s", "-i", patch], check=True)
   (tree / "certs/signing_key.pem").write_bytes(_signing_key(cache))
-  make = ["make", "-C", tree, "LLVM=1", "CC=ccache clang", "HOSTCC=ccache clang",
-          f"-j{os.cpu_count()}"]
+  make = ["make", "-C", tree, f"-j{os.cpu_count()}"]
   environment = os.environ | IDENTITY
   subprocess.run([*make, f"KCONFIG_ALLCONFIG={HERE / 'zone.config'}", "allnoconfig"], check=True,
                  env=environment, stdout=subprocess.DEVNULL)

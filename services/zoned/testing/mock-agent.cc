@@ -196,6 +196,8 @@ class AgentServer final : public schema::ZoneAgent::Server {
 
   kj::Promise<void> createWorkload(CreateWorkloadContext context) override {
     world.failIf("createWorkload");
+    world.call(
+        kj::str("createWorkload stopped by ", context.getParams().getSpec().getStopSignal()));
     auto process = context.getParams().getSpec().getProcess();
     for (kj::StringPtr text : process.getArguments()) domain->arguments.add(kj::str(text));
     for (kj::StringPtr text : process.getEnvironment()) domain->environment.add(kj::str(text));

@@ -181,6 +181,7 @@ class ImageServer final : public schema::Image::Server {
     auto command = config.initCommand(2);
     command.set(0, "echo");
     command.set(1, "the image's own command");
+    config.setStopSignal("SIGINT");
     return kj::READY_NOW;
   }
 
