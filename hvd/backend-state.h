@@ -8,6 +8,9 @@
 
 namespace bulkhead::hvd {
 
+// XenbusStateClosing of xen/io/xenbus.h.
+constexpr uint32_t kXenbusClosing = 5;
+
 // Resolves when a back end has closed (state 6) or is gone, or after the patience is over: then
 // false. `backend` is its directory.
 kj::Promise<bool> whenBackendClosed(XenstoreClient& xenstore, kj::Timer& timer,

@@ -47,7 +47,7 @@ kj::Promise<void> Domain::tearDown() {
 
   // Before the domain: xenstored drops the nodes of a dead one without a word to anybody, and the
   // back ends, which close when they see their front ends gone, would never learn of it.
-  if (!nodesRemoved && !numberReused()) co_await removeFrontends();
+  if (!nodesRemoved && !numberReused()) co_await cutFrontends();
   auto steps = kj::heapArrayBuilder<kj::Promise<void>>(2);
   steps.add(destroyInXen());
   steps.add(nodesRemoved ? kj::Promise<void>(kj::READY_NOW) : removeDevicesAndNodes());
@@ -80,13 +80,26 @@ kj::Promise<void> Domain::destroyInXen() {
   endWith(EndReason::DESTROYED);
 }
 
-kj::Promise<void> Domain::removeFrontends() {
+// A back end whose own state says so, and whose front end is gone, closes for good.
+kj::Promise<void> Domain::cutFrontends() {
   kj::Vector<NodeChange> changes;
+  auto cut = [&](kj::String backend, kj::String frontend) -> kj::Promise<void> {
+    changes.add(removeNode(frontend));
+    // One that was never made must not be made by this.
+    if (co_await machine.xenstore.read(kj::str(backend, "/state")) == nullptr) co_return;
+    changes.add(writeNode(kj::str(backend, "/online"), "0"));
+    changes.add(writeNode(kj::str(backend, "/state"), kj::str(kXenbusClosing)));
+  };
+  kj::Vector<kj::Promise<void>> cuts;
   for (auto& disk : record.disks) {
-    changes.add(removeNode(diskFrontendPath(record.domid, disk.device)));
+    cuts.add(cut(diskBackendPath(record.domid, disk.device),
+                 diskFrontendPath(record.domid, disk.device)));
   }
-  for (auto& vif : record.vifs) changes.add(removeNode(vifFrontendPath(record.domid, vif.index)));
-  return machine.xenstore.commit(changes.releaseAsArray());
+  for (auto& vif : record.vifs) {
+    cuts.add(cut(vifBackendPath(record.domid, vif), vifFrontendPath(record.domid, vif.index)));
+  }
+  co_await kj::joinPromises(cuts.releaseAsArray());
+  co_await machine.xenstore.commit(changes.releaseAsArray());
 }
 
 kj::Promise<void> Domain::removeDevicesAndNodes() {

@@ -120,7 +120,7 @@ class Domain final : public kj::Refcounted {
   kj::Promise<void> tearDown();
   bool numberReused() const;
   kj::Promise<void> destroyInXen();
-  kj::Promise<void> removeFrontends();
+  kj::Promise<void> cutFrontends();
   kj::Promise<void> removeDevicesAndNodes();
   kj::Promise<bool> waitUntilReleased();
   kj::Promise<void> forget();

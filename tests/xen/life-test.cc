@@ -44,6 +44,14 @@ TEST_P(Kind, RunsAContainerInItsOwnKernel) {
   EXPECT_THAT(ran.out, Not(HasSubstr(host))) << "the zone's kernel is not its own";
 }
 
+TEST_P(Kind, TheLeastMemoryThatMayBeAskedForIsEnough) {
+  NothingLeft nothing;
+  auto ran = run({"bulkhead", "run", std::string("--") + GetParam(), "--memory", "48",
+                  "localhost:5000/busybox", "sh", "-c", "echo small; grep MemTotal /proc/meminfo"});
+  EXPECT_EQ(ran.code, 0) << ran;
+  EXPECT_THAT(ran.out, HasSubstr("small\n"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Life, Kind, testing::Values("pv", "pvh"));
 
 TEST(Life, PassesExitCodesAndSignals) {
