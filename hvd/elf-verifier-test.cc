@@ -6,6 +6,7 @@
 #include <kj/function.h>
 #include <kj/vector.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -76,8 +77,12 @@ struct Kernel {
     std::string result = body;
     auto fixed = header;
     if (fixed.e_phnum == 0) fixed.e_phnum = static_cast<uint16_t>(segments.size());
-    memcpy(result.data(), &fixed, sizeof fixed);
-    memcpy(result.data() + sizeof fixed, segments.data(), segments.size() * sizeof segments[0]);
+    // Some cases cut the body short; what does not fit is not there.
+    auto put = [&](size_t at, const void* data, size_t size) {
+      if (at < result.size()) memcpy(&result[at], data, std::min(size, result.size() - at));
+    };
+    put(0, &fixed, sizeof fixed);
+    put(sizeof fixed, segments.data(), segments.size() * sizeof segments[0]);
     if (result.size() >= 0x1800 + notes.size()) {
       memcpy(result.data() + 0x1800, notes.data(), notes.size());
     }

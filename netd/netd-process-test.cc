@@ -280,6 +280,9 @@ TEST_F(NetworkTest, OnlyWhatIsKeptSurvivesRetain) {
 }
 
 TEST_F(NetworkTest, TheDaemonsHoldNoMoreThanTheyNeed) {
+#ifdef BULKHEAD_SANITIZED
+  GTEST_SKIP() << "builds with sanitizers load no filter";
+#endif
   EXPECT_EQ(stack->agent.status("Seccomp"), "2");
   EXPECT_EQ(stack->agent.status("NoNewPrivs"), "1");
   EXPECT_EQ(stack->agent.status("CapEff"), "0000000000001000");

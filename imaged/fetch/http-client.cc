@@ -251,7 +251,9 @@ struct HttpClient::Transfer {
 };
 
 kj::String UrlParts::authority() const {
-  return host.findFirst(':') == nullptr ? kj::str(host, ":", port) : kj::str("[", host, "]:", port);
+  // As a StringPtr: an empty String has no characters to be looked at, not even none.
+  bool isName = kj::StringPtr(host).findFirst(':') == nullptr;
+  return isName ? kj::str(host, ":", port) : kj::str("[", host, "]:", port);
 }
 
 bool UrlParts::sameOrigin(const UrlParts& other) const {

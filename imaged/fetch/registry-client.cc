@@ -236,7 +236,7 @@ kj::Promise<void> RegistryClient::fetchToken(const AuthChallenge& challenge,
     request.authorization.emplace(
         kj::str("Basic ", kj::encodeBase64(KJ_ASSERT_NONNULL(user).reveal().asBytes())));
   }
-  auto separator = realm.findFirst('?') == nullptr ? "?" : "&";
+  auto separator = kj::StringPtr(realm).findFirst('?') == nullptr ? "?" : "&";
   // The scope is ours, not the registry's: pull, this repository, nothing else.
   request.url =
       kj::str(realm, separator, "scope=", urlEscaped(kj::str("repository:", repository, ":pull")));

@@ -20,7 +20,6 @@
 namespace bulkhead {
 namespace {
 
-using testing::AllOf;
 using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;

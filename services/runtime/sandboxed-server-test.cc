@@ -34,7 +34,9 @@ class PlatformServer final : public schema::Platform::Server {
   explicit PlatformServer(kj::AutoCloseFd file) : file(kj::mv(file)) {}
 
   kj::Promise<void> version(VersionContext context) override {
-    kj::Thread([this] { answer = kj::str("from a thread"); });
+    {
+      kj::Thread thread([this] { answer = kj::str("from a thread"); });
+    }
     context.getResults().setVersion(answer);
     return kj::READY_NOW;
   }

@@ -7,7 +7,7 @@
 
 namespace bulkhead {
 
-Database::Database(kj::StringPtr pathParam) : path(kj::str(pathParam)) {
+Database::Database(kj::StringPtr path) : Database(kj::str(path), Unopened()) {
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   if (sqlite3_open_v2(path.cStr(), &handle, kFlags, nullptr) != SQLITE_OK) failWith("open");
   // Alone on the file: no shared memory is needed, so nothing is mapped that could fault.

@@ -45,6 +45,10 @@ class Database {
  private:
   kj::String path;
   sqlite3* handle = nullptr;
+
+  // Complete before anything is opened: what fails afterwards is closed by the destructor.
+  struct Unopened {};
+  Database(kj::String path, Unopened) : path(kj::mv(path)) {}
 };
 
 // One prepared statement. Parameters count from 1, columns from 0, as in the library.
