@@ -66,7 +66,7 @@ class XenstoreClient::WatchImpl final : public Watch {
                      .eagerlyEvaluate([this](kj::Exception&& e) { breakWith(kj::mv(e)); });
   }
 
-  ~WatchImpl() noexcept(false) {
+  ~WatchImpl() noexcept(false) override {
     client.watches.erase(token);
     if (client.broken != nullptr) return;
     // Nobody waits for the answer: a late event of an ended watch finds no receiver and is dropped.

@@ -9,7 +9,7 @@
 #include <kj/common.h>
 #include <kj/string.h>
 
-typedef struct evp_md_ctx_st EVP_MD_CTX;
+using EVP_MD_CTX = struct evp_md_ctx_st;  // as in openssl/types.h
 
 namespace bulkhead {
 

@@ -68,8 +68,9 @@ void formatRing(kj::ArrayPtr<kj::byte> memory, kj::ArrayPtr<const uint32_t> gran
 }
 
 RingEnd::RingEnd(kj::ArrayPtr<kj::byte> memory, Side sideParam)
-    : control(reinterpret_cast<ControlPage*>(memory.begin())), side(sideParam) {
-  bytes = static_cast<uint32_t>(kPageBytes) << orderOf(memory.size());
+    : control(reinterpret_cast<ControlPage*>(memory.begin())),
+      bytes(static_cast<uint32_t>(kPageBytes) << orderOf(memory.size())),
+      side(sideParam) {
   KJ_REQUIRE(reinterpret_cast<uintptr_t>(memory.begin()) % kLineBytes == 0, "unaligned ring");
   kj::byte* toHost = memory.begin() + kPageBytes;
   kj::byte* toGuest = toHost + bytes;

@@ -95,7 +95,7 @@ class RingEnd {
   ConsumerLine* inOwn;
   ConsumerLine* outPeer;  // the peer's account of what it consumed
   ProducerLine* outOwn;
-  uint32_t bytes = 0;
+  uint32_t bytes;
   Side side;
 
   // The truth about this end. The peer cannot reach it.

@@ -81,7 +81,7 @@ bool takeHeader(kj::StringPtr line, kj::StringPtr name, kj::String& value) {
 struct HttpClient::Transfer {
   HttpRequest request;
   HttpResponse response;
-  CURL* easy = nullptr;
+  CURL* easy = curl_easy_init();
   curl_slist* headers = nullptr;
   char errorText[CURL_ERROR_SIZE] = {};
   kj::String refusedAddress;
@@ -91,7 +91,6 @@ struct HttpClient::Transfer {
   kj::Maybe<CURLcode> result;
 
   explicit Transfer(HttpRequest requestParam) : request(kj::mv(requestParam)) {
-    easy = curl_easy_init();
     KJ_REQUIRE(easy != nullptr, "no memory for a transfer");
   }
   ~Transfer() noexcept(false) {

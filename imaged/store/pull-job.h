@@ -26,7 +26,7 @@ struct PullServices {
 class PullJob : public kj::Refcounted {
  public:
   PullJob(PullServices services, Reference reference);
-  ~PullJob() noexcept(false);
+  ~PullJob() noexcept(false) override;
   KJ_DISALLOW_COPY_AND_MOVE(PullJob);
 
   // From a registry. Credentials are copied.

@@ -77,7 +77,7 @@ class Zstd final : public Decompressor {
     KJ_REQUIRE(context != nullptr, "no memory to decompress");
     check(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, kMostWindowLog));
   }
-  ~Zstd() noexcept(false) { ZSTD_freeDCtx(context); }
+  ~Zstd() noexcept(false) override { ZSTD_freeDCtx(context); }
   KJ_DISALLOW_COPY_AND_MOVE(Zstd);
 
   size_t read(kj::ArrayPtr<kj::byte> out) override {

@@ -30,6 +30,7 @@ struct Pipe {
 
 int spawn(const std::vector<std::string>& command, int input, int output, int error) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (auto& each : command) arguments.push_back(const_cast<char*>(each.c_str()));
   arguments.push_back(nullptr);
   pid_t child = fork();

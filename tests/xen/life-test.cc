@@ -102,19 +102,19 @@ TEST(Life, ListsAndWaits) {
 
 TEST(Life, TheContainerSeesWhatItsImageAsksFor) {
   NothingLeft nothing;
-  auto ran = run({"bulkhead", "run", "--pv", "-u", "app", "-w", "/tmp", "-e", "COLOR=blue",
-                  "--name", "asked", "localhost:5000/busybox", "sh", "-c",
-                  "id -u; pwd; echo $COLOR; hostname; grep -c . /proc/self/mounts; ls /proc | grep "
-                  "-c '^[0-9]'"});
+  auto ran =
+      run({"bulkhead", "run", "--pv", "-u", "app", "-w", "/tmp", "-e", "COLOR=blue", "--name",
+           "asked", "localhost:5000/busybox", "sh", "-c", "id -u; pwd; echo $COLOR; hostname"});
   EXPECT_EQ(ran.code, 0) << ran;
   EXPECT_THAT(ran.out, HasSubstr("1000\n/tmp\nblue\nasked\n"));
 }
 
 TEST(Life, LayersAreFlattenedAsTheSpecificationSays) {
   NothingLeft nothing;
-  auto ran = run({"bulkhead", "run", "--pv", "localhost:5000/layers", "sh", "-c",
-                  "cd /data && cat kept changed linked hidden/above folder/above again/one;"
-                  "ls -d removed hidden/below 2>/dev/null; stat -c '%a %u %g' owned"});
+  std::string script =
+      "cd /data && cat kept changed linked hidden/above folder/above again/one;"
+      "ls -d removed hidden/below 2>/dev/null; stat -c '%a %u %g' owned";
+  auto ran = run({"bulkhead", "run", "--pv", "localhost:5000/layers", "sh", "-c", script});
   EXPECT_EQ(ran.code, 0) << ran;
   EXPECT_EQ(ran.out,
             "from layer 2\nfrom layer 3\nfrom layer 2\nfrom layer 3\nfrom layer 3\nfrom layer 4\n"

@@ -9,8 +9,6 @@
 namespace bulkhead::xentest {
 namespace {
 
-using testing::HasSubstr;
-
 std::string addressOf(Zone& zone) {
   auto shown =
       zone.exec({"sh", "-c", "ip -4 -o addr show dev eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'"});

@@ -32,7 +32,7 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   // Mounts the root and makes the cgroup. `zoneHostname` stands in for an empty one in the spec.
   Container(RuntimeContext& context, ContainerSpec spec, kj::StringPtr zoneHostname,
             const NameFiles& files);
-  ~Container() noexcept(false);
+  ~Container() noexcept(false) override;
 
   kj::StringPtr id() const { return spec.id; }
   State state() const;

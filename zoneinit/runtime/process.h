@@ -40,7 +40,7 @@ class Process final : public kj::Refcounted {
   Process(kj::UnixEventPort& eventPort, pid_t number, kj::AutoCloseFd process,
           ProcessStreams streams, ProcessSinks sinks, kj::Maybe<LogRing&> log,
           kj::Function<uint64_t()> memoryKills);
-  ~Process() noexcept(false);
+  ~Process() noexcept(false) override;
 
   // Resolves once all of its streams are at their end; to be run once, by the owner.
   kj::Promise<void> run();
