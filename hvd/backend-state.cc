@@ -10,6 +10,7 @@ namespace {
 // enum xenbus_state of xen/io/xenbus.h.
 constexpr uint32_t kInitWait = 2;
 constexpr uint32_t kConnected = 4;
+constexpr uint32_t kClosing = 5;
 constexpr uint32_t kClosed = 6;
 
 // The state node below `directory`; none when it is absent or not a number.
@@ -36,7 +37,7 @@ kj::Promise<void> waitReady(XenstoreClient& xenstore, kj::String path) {
     co_await watch->next();
     auto state = (co_await readState(xenstore, path)).orDefault(0);
     if (state >= kInitWait && state <= kConnected) co_return;
-    if (state == kXenbusClosing || state == kClosed) {
+    if (state == kClosing || state == kClosed) {
       fail(FailureCode::INTERNAL, path, "the back end gave up",
            "the kernel log of the back end's domain says why");
     }
@@ -44,6 +45,11 @@ kj::Promise<void> waitReady(XenstoreClient& xenstore, kj::String path) {
 }
 
 }  // namespace
+
+void addClosing(kj::Vector<NodeChange>& changes, kj::StringPtr backend) {
+  changes.add(writeNode(kj::str(backend, "/online"), "0"));
+  changes.add(writeNode(kj::str(backend, "/state"), kj::str(kClosing)));
+}
 
 kj::Promise<bool> whenBackendClosed(XenstoreClient& xenstore, kj::Timer& timer,
                                     kj::StringPtr backend, kj::Duration patience) {

@@ -8,8 +8,8 @@
 
 namespace bulkhead::hvd {
 
-// XenbusStateClosing of xen/io/xenbus.h.
-constexpr uint32_t kXenbusClosing = 5;
+// What a toolstack writes to make a back end close. `backend` is its directory.
+void addClosing(kj::Vector<NodeChange>& changes, kj::StringPtr backend);
 
 // Resolves when a back end has closed (state 6) or is gone, or after the patience is over: then
 // false. `backend` is its directory.

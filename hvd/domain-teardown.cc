@@ -87,8 +87,7 @@ kj::Promise<void> Domain::cutFrontends() {
     changes.add(removeNode(frontend));
     // One that was never made must not be made by this.
     if (co_await machine.xenstore.read(kj::str(backend, "/state")) == nullptr) co_return;
-    changes.add(writeNode(kj::str(backend, "/online"), "0"));
-    changes.add(writeNode(kj::str(backend, "/state"), kj::str(kXenbusClosing)));
+    addClosing(changes, backend);
   };
   kj::Vector<kj::Promise<void>> cuts;
   for (auto& disk : record.disks) {

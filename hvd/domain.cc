@@ -256,9 +256,9 @@ kj::Promise<void> Domain::attachVif(VifConfig vif) {
 
 kj::Promise<void> Domain::closeDevice(kj::String backend, kj::String frontend) {
   // The back end is asked to close and the front end follows; one that does not is cut off.
-  co_await machine.xenstore.commit(
-      kj::arr(writeNode(kj::str(backend, "/online"), "0"),
-              writeNode(kj::str(backend, "/state"), kj::str(kXenbusClosing))));
+  kj::Vector<NodeChange> closing;
+  addClosing(closing, backend);
+  co_await machine.xenstore.commit(closing.releaseAsArray());
   bool closed =
       co_await whenBackendClosed(machine.xenstore, machine.timer, backend, kDetachPatience);
   if (!closed) {

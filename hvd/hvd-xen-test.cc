@@ -25,6 +25,7 @@
 #include "services/runtime/connection.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
+#include "services/runtime/unix-address.h"
 #include "services/runtime/uuid.h"
 
 namespace bulkhead::hvd {
@@ -44,19 +45,11 @@ kj::AutoCloseFd openFile(const std::string& path, int flags = O_RDONLY) {
   return kj::AutoCloseFd(fd);
 }
 
-sockaddr_un addressOf(kj::StringPtr path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  KJ_REQUIRE(path.size() < sizeof address.sun_path);
-  memcpy(address.sun_path, path.cStr(), path.size() + 1);
-  return address;
-}
-
 kj::AutoCloseFd connectUnix(kj::StringPtr path) {
   int fd;
   KJ_SYSCALL(fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   kj::AutoCloseFd owned(fd);
-  auto address = addressOf(path);
+  auto address = unixAddress(path);
   KJ_SYSCALL(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), path);
   return owned;
 }
@@ -134,7 +127,7 @@ class HvdTest : public testing::Test {
     unlink(path.c_str());
     int listener;
     KJ_SYSCALL(listener = socket(AF_UNIX, SOCK_STREAM, 0));
-    auto address = addressOf(path.c_str());
+    auto address = unixAddress(path.c_str());
     KJ_SYSCALL(bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address));
     KJ_SYSCALL(listen(listener, 8));
     auto xenstored = connectUnix(kXenstored);

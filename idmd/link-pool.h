@@ -23,7 +23,7 @@ class LinkPool {
   // DISCONNECTED when nobody listens at the socket.
   kj::Own<Connection> take();
 
-  // Starts the one that is kept, where there is none. That it cannot be started now is logged.
+  // Starts the one that is kept. That it cannot be started now is logged.
   void prepare();
 
  private:

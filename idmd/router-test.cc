@@ -62,12 +62,6 @@ struct TestZone {
   }
 };
 
-kj::AutoCloseFd duplicate(int fd) {
-  int copy;
-  KJ_SYSCALL(copy = fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  return kj::AutoCloseFd(copy);
-}
-
 class TestDevices final : public ring::RingDevices {
  public:
   TestZone* zone = nullptr;

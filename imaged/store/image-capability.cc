@@ -10,11 +10,7 @@
 
 namespace bulkhead {
 
-schema::File::Client fileFor(int fd) {
-  int copy;
-  KJ_SYSCALL(copy = fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  return makeFile(kj::AutoCloseFd(copy));
-}
+schema::File::Client fileFor(int fd) { return makeFile(duplicate(fd)); }
 
 void writeInfo(const ImageIndex::Named& named, schema::ImageInfo::Builder out) {
   auto record = named.image->record();

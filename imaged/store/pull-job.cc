@@ -27,12 +27,6 @@ ConnectionLimits workerLimits() {
   return limits;
 }
 
-kj::AutoCloseFd duplicate(int fd) {
-  int copy;
-  KJ_SYSCALL(copy = fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  return kj::AutoCloseFd(copy);
-}
-
 // A worker that dies is no failure of the registry's: its parser met something it did not survive.
 template <typename T>
 kj::Promise<T> withWorker(kj::Promise<T> promise, kj::StringPtr subject, kj::StringPtr worker) {

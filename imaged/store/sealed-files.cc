@@ -11,6 +11,7 @@
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
+#include "services/runtime/files.h"
 
 namespace bulkhead {
 namespace {
@@ -20,12 +21,6 @@ constexpr uint64_t kMostKeptBytes = 128u << 20;
 constexpr kj::Duration kKeptUnused = 2 * kj::MINUTES;
 
 constexpr int kSeals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-
-kj::AutoCloseFd duplicate(int fd) {
-  int copy;
-  KJ_SYSCALL(copy = fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  return kj::AutoCloseFd(copy);
-}
 
 [[noreturn]] void failCopy(kj::StringPtr name, int error) {
   if (error == ENOSPC || error == ENOMEM) {
@@ -55,14 +50,11 @@ uint64_t append(int from, int to, uint64_t end, kj::StringPtr name) {
 }  // namespace
 
 kj::AutoCloseFd SealedFiles::get(kj::StringPtr name, kj::ArrayPtr<const int> parts) {
-  for (size_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].name != name) continue;
-    auto entry = kj::mv(entries[i]);
-    for (size_t j = i + 1; j < entries.size(); ++j) entries[j - 1] = kj::mv(entries[j]);
-    entries.removeLast();
-    auto result = duplicate(entry.file);
-    keep(kj::mv(entry));
-    return result;
+  for (auto entry = entries.begin(); entry != entries.end(); ++entry) {
+    if (entry->name != name) continue;
+    entry->lastUse = timer.now();
+    entries.splice(entries.end(), entries, entry);
+    return duplicate(entry->file);
   }
 
   int raw;
@@ -78,35 +70,23 @@ kj::AutoCloseFd SealedFiles::get(kj::StringPtr name, kj::ArrayPtr<const int> par
 
 void SealedFiles::keep(Entry entry) {
   if (entry.size > kMostKeptBytes) return;
-  entry.lastUse = timer.now();
-  entries.add(kj::mv(entry));
+  entries.push_back(kj::mv(entry));
   uint64_t total = 0;
   for (auto& each : entries) total += each.size;
-  while (total > kMostKeptBytes) {
-    total -= entries.front().size;
-    dropFirst();
-  }
-  if (!expiring) {
-    expiring = true;
-    expiry = expire().eagerlyEvaluate(nullptr);
-  }
-}
-
-void SealedFiles::dropFirst() {
-  for (size_t i = 1; i < entries.size(); ++i) entries[i - 1] = kj::mv(entries[i]);
-  entries.removeLast();
+  for (; total > kMostKeptBytes; entries.pop_front()) total -= entries.front().size;
+  // Others are waited for already; waiting anew for the only one is no harm.
+  if (entries.size() == 1) expiry = expire().eagerlyEvaluate(nullptr);
 }
 
 kj::Promise<void> SealedFiles::expire() {
-  while (entries.size() > 0) {
+  while (!entries.empty()) {
     auto end = entries.front().lastUse + kKeptUnused;
     if (end <= timer.now()) {
-      dropFirst();
+      entries.pop_front();
     } else {
       co_await timer.atTime(end);
     }
   }
-  expiring = false;
 }
 
 }  // namespace bulkhead

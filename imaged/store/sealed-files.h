@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
+#include <cstdint>
+#include <list>
 
 #include <kj/async.h>
 #include <kj/io.h>
 #include <kj/string.h>
 #include <kj/timer.h>
-#include <kj/vector.h>
 
 namespace bulkhead {
 
@@ -33,12 +33,10 @@ class SealedFiles {
   };
 
   kj::Timer& timer;
-  kj::Vector<Entry> entries;  // the one used last is the last
-  bool expiring = false;
+  std::list<Entry> entries;  // the one used last is the last
   kj::Promise<void> expiry = nullptr;
 
   void keep(Entry entry);
-  void dropFirst();
   kj::Promise<void> expire();
 };
 

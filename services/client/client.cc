@@ -60,10 +60,6 @@ kj::String idOf(schema::ZoneInfo::Reader info) {
   return kj::String();
 }
 
-schema::File::Client shareFd(int fd) {
-  int copy;
-  KJ_SYSCALL(copy = fcntl(fd, F_DUPFD_CLOEXEC, 3));
-  return makeFile(kj::AutoCloseFd(copy));
-}
+schema::File::Client shareFd(int fd) { return makeFile(duplicate(fd)); }
 
 }  // namespace bulkhead

@@ -9,6 +9,8 @@
 #include <capnp/message.h>
 #include <kj/debug.h>
 
+#include "services/runtime/unix-address.h"
+
 namespace bulkhead {
 
 using capnp::rpc::twoparty::Side;
@@ -43,10 +45,7 @@ kj::Own<Connection> connectTo(kj::LowLevelAsyncIoProvider& provider, kj::StringP
   int raw;
   KJ_SYSCALL(raw = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   kj::AutoCloseFd fd(raw);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  KJ_REQUIRE(path.size() < sizeof address.sun_path, "the socket's path is too long", path);
-  memcpy(address.sun_path, path.begin(), path.size());
+  auto address = unixAddress(path);
   // Blocks only while the listener's backlog is full, which is the back-pressure wanted.
   while (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     if (errno == EINTR) continue;

@@ -55,13 +55,13 @@ class DirectoryServer final : public schema::Directory::Server {
   kj::AutoCloseFd directory;
 };
 
+}  // namespace
+
 kj::AutoCloseFd duplicate(int fd) {
   int copy;
   KJ_SYSCALL(copy = fcntl(fd, F_DUPFD_CLOEXEC, 0));
   return kj::AutoCloseFd(copy);
 }
-
-}  // namespace
 
 schema::File::Client makeFile(kj::AutoCloseFd fd) { return kj::heap<FileServer>(kj::mv(fd)); }
 

@@ -10,6 +10,9 @@
 
 namespace bulkhead {
 
+// A descriptor of our own for the same open file, close-on-exec.
+kj::AutoCloseFd duplicate(int fd);
+
 // A `File` capability that hands out this descriptor.
 schema::File::Client makeFile(kj::AutoCloseFd fd);
 

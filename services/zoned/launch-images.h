@@ -21,13 +21,6 @@ struct LaunchImages {
 
   // As the image names it; empty where it names none.
   kj::String stopSignal;
-
-  // The domain has descriptors of its own.
-  void dropFiles() {
-    auto signal = kj::mv(stopSignal);
-    *this = LaunchImages();
-    stopSignal = kj::mv(signal);
-  }
 };
 
 // Pulls root, kernel and system image in parallel and opens what a domain needs. Merges the image's

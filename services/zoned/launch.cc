@@ -69,6 +69,7 @@ class Launch {
   Zone& zone;
   Progress& progress;
   LaunchImages images;
+  kj::String stopSignal;
   kj::Maybe<PlanResponse> network;
 
   ZoneRecord& record() { return zone.record; }
@@ -81,6 +82,7 @@ class Launch {
   kj::Promise<void> fetchImages() {
     auto clock = phase("image");
     images = co_await gatherImages(services().peers.images.get(), record(), progress);
+    stopSignal = kj::mv(images.stopSignal);
     clock.done();
     zone.save();
   }
@@ -120,7 +122,7 @@ class Launch {
     clock.done();
     zone.save();
     // The domain's own descriptors keep the images' bytes from here on.
-    images.dropFiles();
+    images = LaunchImages();
   }
 
   void fillDomainSpec(schema::DomainSpec::Builder spec) {
@@ -266,7 +268,7 @@ class Launch {
     spec.setId(kWorkloadId);
     spec.setRootDisk("xvda");
     spec.setProcess(record().spec().getProcess().asReader());
-    spec.setStopSignal(images.stopSignal);
+    spec.setStopSignal(stopSignal);
     spec.setReadOnlyRoot(record().spec().getReadOnlyRoot());
     if (record().spec().getNetwork() == schema::ZoneSpec::NetworkMode::NONE) {
       spec.setNetworkMode(schema::WorkloadSpec::NetworkMode::NONE);

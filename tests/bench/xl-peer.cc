@@ -8,6 +8,7 @@
 
 #include <fstream>
 #include <stdexcept>
+#include <utility>
 
 #include "tests/xen/host.h"
 
@@ -62,8 +63,14 @@ PausedGuest::PausedGuest(const PeerGuest& guest) {
 }
 
 PausedGuest::~PausedGuest() {
-  close(terminal);
+  if (terminal < 0) return;
   run({"xl", "destroy", "peer"});
+  close(terminal);
+}
+
+void PausedGuest::destroy() {
+  must({"xl", "destroy", "peer"});
+  close(std::exchange(terminal, -1));
 }
 
 std::string PausedGuest::readUntil(const std::string& mark) {
@@ -107,17 +114,15 @@ PeerGuest preparePeer(const std::string& directory) {
 
 XlTimes measureXl(const PeerGuest& guest) {
   XlTimes times{};
-  double start = 0;
-  {
-    PausedGuest paused(guest);
-    times.create = paused.createTime();
-    double resumed = millisecondsNow();
-    must({"xl", "unpause", "peer"});
-    times.unpause = millisecondsNow() - resumed;
-    paused.readUntil(kMark);
-    times.firstByte = times.create + (millisecondsNow() - resumed);
-    start = millisecondsNow();
-  }
+  PausedGuest paused(guest);
+  times.create = paused.createTime();
+  double resumed = millisecondsNow();
+  must({"xl", "unpause", "peer"});
+  times.unpause = millisecondsNow() - resumed;
+  paused.readUntil(kMark);
+  times.firstByte = times.create + (millisecondsNow() - resumed);
+  double start = millisecondsNow();
+  paused.destroy();
   times.destroy = millisecondsNow() - start;
   return times;
 }

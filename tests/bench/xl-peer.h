@@ -37,6 +37,9 @@ class PausedGuest {
  public:
   explicit PausedGuest(const PeerGuest& guest);
   ~PausedGuest();
+
+  // Destroys it now. Throws when that fails.
+  void destroy();
   PausedGuest(const PausedGuest&) = delete;
 
   unsigned domid() const { return number; }

@@ -11,18 +11,10 @@
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
+#include "services/runtime/files.h"
 #include "zoneinit/runtime/syscalls.h"
 
 namespace bulkhead::zone {
-namespace {
-
-kj::AutoCloseFd duplicate(int fd) {
-  int copy;
-  KJ_SYSCALL(copy = fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  return kj::AutoCloseFd(copy);
-}
-
-}  // namespace
 
 Process::Process(kj::UnixEventPort& eventPortParam, pid_t number, kj::AutoCloseFd processParam,
                  ProcessStreams streams, ProcessSinks sinks, kj::Maybe<LogRing&> log,

@@ -8,6 +8,8 @@
 
 #include <kj/debug.h>
 
+#include "services/runtime/files.h"
+
 namespace bulkhead::zone {
 namespace {
 
@@ -20,12 +22,6 @@ Pipe makePipe() {
   int ends[2];
   KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
   return {kj::AutoCloseFd(ends[0]), kj::AutoCloseFd(ends[1])};
-}
-
-kj::AutoCloseFd duplicate(int fd) {
-  int copy;
-  KJ_SYSCALL(copy = fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  return kj::AutoCloseFd(copy);
 }
 
 }  // namespace

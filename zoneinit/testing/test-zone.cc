@@ -18,6 +18,7 @@
 #include <kj/debug.h>
 #include <kj/filesystem.h>
 
+#include "services/runtime/testing/listening-socket.h"
 #include "zoneinit/runtime/syscalls.h"
 
 namespace bulkhead::zone {
@@ -110,18 +111,10 @@ void ZoneUnderTest::makeCgroup() {
 }
 
 void ZoneUnderTest::start() {
-  int raw;
-  KJ_SYSCALL(raw = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  listener = kj::AutoCloseFd(raw);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  auto path = kj::str(folder, "/agent.sock");
-  KJ_REQUIRE(path.size() < sizeof address.sun_path);
-  memcpy(address.sun_path, path.begin(), path.size());
-  KJ_SYSCALL(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address));
-  KJ_SYSCALL(listen(listener, 16));
+  listener = listenAt(kj::str(folder, "/agent.sock"));
 
   auto consolePath = kj::str(folder, "/console");
+  int raw;
   KJ_SYSCALL(raw = open(consolePath.cStr(), O_CREAT | O_APPEND | O_RDWR | O_CLOEXEC, 0644));
   kj::AutoCloseFd console(raw);
   KJ_SYSCALL(raw = open(cgroupPath.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
