@@ -13,8 +13,14 @@ endfunction()
 function(bulkhead_daemon name)
   cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
-  target_link_libraries(${name} PRIVATE ${arg_LINK} bulkhead-runtime)
+  target_link_libraries(${name} PRIVATE ${arg_LINK} bulkhead-runtime bulkhead-allocator)
   install(TARGETS ${name} RUNTIME DESTINATION lib/bulkhead COMPONENT ${name})
+endfunction()
+
+# bulkhead_pointer_arithmetic(FILES...): sources that may do what -Wunsafe-buffer-usage reports. The
+# reason stands beside each call.
+function(bulkhead_pointer_arithmetic)
+  set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS -Wno-unsafe-buffer-usage)
 endfunction()
 
 # bulkhead_test(NAME SOURCES... [LINK libraries...]): GoogleTest cases, one ctest entry each.
@@ -22,6 +28,8 @@ function(bulkhead_test name)
   cmake_parse_arguments(arg "" "" "LINK;LABELS" ${ARGN})
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+  # Tests make broken bytes by hand; what they catch is for the sanitizers' run to find.
+  target_compile_options(${name} PRIVATE -Wno-unsafe-buffer-usage)
   target_link_libraries(${name} PRIVATE ${arg_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
   if(NOT arg_LABELS)
     set(arg_LABELS unit)

@@ -10,6 +10,7 @@ set(BULKHEAD_SANITIZE "" CACHE STRING "sanitizers to build with: address,undefin
 
 add_compile_options(
   -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wimplicit-fallthrough -Werror
+  -Wunsafe-buffer-usage -Wno-unsafe-buffer-usage-in-container
   -fno-omit-frame-pointer)
 add_compile_definitions(_GNU_SOURCE _GLIBCXX_ASSERTIONS)
 

@@ -19,7 +19,7 @@ void put(kj::ArrayPtr<kj::byte> bytes, size_t at, uint64_t value, size_t size) {
 }
 
 void putText(kj::ArrayPtr<kj::byte> bytes, size_t at, kj::StringPtr text) {
-  memcpy(bytes.begin() + at, text.begin(), text.size());
+  memcpy(bytes.slice(at, at + text.size()).begin(), text.begin(), text.size());
 }
 
 // Makes the bytes sum up to 0 by the one at `at`.

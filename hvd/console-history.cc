@@ -74,7 +74,7 @@ kj::String ConsoleHistory::tail(size_t limit) const {
     }
   }
   size_t start = text.size() - std::min(limit, text.size());
-  return kj::heapString(text.begin() + start, text.size() - start);
+  return kj::heapString(text.slice(start, text.size()));
 }
 
 kj::Promise<void> ConsoleHistory::stream(kj::Own<ConsoleHistory> history,

@@ -5,6 +5,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <span>
+
+#include <array>
+
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
@@ -55,14 +59,14 @@ size_t ConsoleRing::drain(ConsoleHistory& history) {
   if (available > kBytes) {
     consumed = produced;
   } else if (available > 0) {
-    kj::byte bytes[kBytes];
+    std::array<kj::byte, kBytes> bytes;
     for (uint32_t i = 0; i < available; ++i) {
-      auto* source = &page.out[(consumed + i) % kBytes];
+      auto* source = &std::span(page.out)[(consumed + i) % kBytes];
       bytes[i] = static_cast<kj::byte>(*static_cast<volatile char*>(source));
     }
     consumed = produced;
     taken = available;
-    history.append(kj::arrayPtr(bytes, available));
+    history.append(kj::arrayPtr(bytes.data(), available));
   } else {
     return 0;
   }

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include <chrono>
+#include <span>
 
 #include <kj/debug.h>
 
@@ -190,8 +191,8 @@ class Build {
       return xc_hvm_firmware_module{data.begin(), static_cast<uint32_t>(data.size()), address};
     };
     // The first one becomes rsdp_paddr of hvm_start_info.
-    dom.acpi_modules[0] = module(acpi.rsdp, AcpiTables::kRsdpAddress);
-    dom.acpi_modules[1] = module(acpi.tables, AcpiTables::kTablesAddress);
+    std::span(dom.acpi_modules)[0] = module(acpi.rsdp, AcpiTables::kRsdpAddress);
+    std::span(dom.acpi_modules)[1] = module(acpi.tables, AcpiTables::kTablesAddress);
 
     memoryMap.add(e820entry{0, dom.lowmem_end, e820Ram});
     memoryMap.add(e820entry{kHoleStart, kAcpiBytes, e820Acpi});

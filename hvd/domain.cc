@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hvd/domain.h"
 
+#include <array>
+
 #include <kj/debug.h>
 
 #include "hvd/backend-state.h"
@@ -37,7 +39,7 @@ schema::DomainEnd::Reason reasonOf(uint32_t code) {
 }
 
 kj::StringPtr nameOf(schema::DomainEnd::Reason reason) {
-  static constexpr const char* kNames[] = {"poweroff", "reboot", "crash", "watchdog", "destroyed"};
+  static constexpr std::array kNames = {"poweroff", "reboot", "crash", "watchdog", "destroyed"};
   return kNames[static_cast<size_t>(reason)];
 }
 

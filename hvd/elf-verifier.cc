@@ -4,6 +4,7 @@
 #include <elf.h>
 
 #include <cstring>
+#include <span>
 
 #include <kj/common.h>
 #include <kj/vector.h>
@@ -28,7 +29,7 @@ void require(bool holds, kj::StringPtr rule) {
 template <typename T>
 T copyOut(kj::ArrayPtr<const kj::byte> bytes, uint64_t offset) {
   T result;
-  memcpy(&result, bytes.begin() + offset, sizeof result);
+  memcpy(&result, bytes.slice(offset, offset + sizeof result).begin(), sizeof result);
   return result;
 }
 
@@ -79,10 +80,10 @@ Notes readNotes(kj::ArrayPtr<const kj::byte> segment) {
 
 void verifyHeader(const Elf64_Ehdr& header) {
   require(memcmp(header.e_ident, ELFMAG, SELFMAG) == 0, "not an ELF file");
-  require(header.e_ident[EI_CLASS] == ELFCLASS64, "not a 64-bit ELF file");
-  require(header.e_ident[EI_DATA] == ELFDATA2LSB, "not a little-endian ELF file");
-  require(header.e_ident[EI_VERSION] == EV_CURRENT && header.e_version == EV_CURRENT,
-          "not ELF version 1");
+  std::span ident(header.e_ident);
+  require(ident[EI_CLASS] == ELFCLASS64, "not a 64-bit ELF file");
+  require(ident[EI_DATA] == ELFDATA2LSB, "not a little-endian ELF file");
+  require(ident[EI_VERSION] == EV_CURRENT && header.e_version == EV_CURRENT, "not ELF version 1");
   require(header.e_machine == EM_X86_64, "not for x86-64");
   require(header.e_type == ET_EXEC, "not an executable at fixed addresses");
   require(header.e_ehsize == sizeof(Elf64_Ehdr), "the ELF header is not 64 bytes long");

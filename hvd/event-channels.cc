@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <span>
+
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
@@ -80,7 +82,7 @@ kj::Promise<void> EventChannels::dispatch() {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) KJ_FAIL_SYSCALL("read(/dev/xen/evtchn)", errno);
     for (size_t i = 0; i < static_cast<size_t>(got) / sizeof ports[0]; ++i) {
-      KJ_IF_MAYBE (handler, handlers.find(ports[i])) {
+      KJ_IF_MAYBE (handler, handlers.find(std::span(ports)[i])) {
         (*handler)();
       }
     }

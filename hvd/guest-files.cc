@@ -52,7 +52,8 @@ kj::Array<const kj::byte> stableBytes(const kj::AutoCloseFd& file, kj::StringPtr
   size_t done = 0;
   while (done < size) {
     ssize_t got;
-    KJ_SYSCALL(got = pread(file.get(), copy.begin() + done, size - done, static_cast<off_t>(done)));
+    KJ_SYSCALL(got = pread(file.get(), copy.slice(done, size).begin(), size - done,
+                           static_cast<off_t>(done)));
     if (got == 0) fail(FailureCode::INVALID, what, "it was cut while it was read");
     done += static_cast<size_t>(got);
   }

@@ -13,6 +13,8 @@
 #include "services/runtime/sandbox.h"
 #include "services/runtime/server.h"
 
+#include <span>
+
 namespace bulkhead::hvd {
 namespace {
 
@@ -66,7 +68,7 @@ int run() {
 }  // namespace bulkhead::hvd
 
 int main(int argc, char** argv) {
-  if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+  if (argc == 2 && strcmp(std::span(argv, 2)[1], "--version") == 0) {
     puts("hvd " BULKHEAD_VERSION);
     return 0;
   }

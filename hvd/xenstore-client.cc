@@ -22,11 +22,7 @@ constexpr kj::Duration kPatience = 5 * kj::SECONDS;
 kj::String withNul(kj::StringPtr text) { return kj::heapString(text.begin(), text.size() + 1); }
 
 kj::String joined(kj::StringPtr first, kj::StringPtr second) {
-  auto result = kj::heapString(first.size() + 1 + second.size());
-  memcpy(result.begin(), first.begin(), first.size());
-  result[first.size()] = '\0';
-  memcpy(result.begin() + first.size() + 1, second.begin(), second.size());
-  return result;
+  return kj::str(first, '\0', second);
 }
 
 }  // namespace
@@ -180,7 +176,7 @@ kj::Promise<kj::Vector<kj::String>> XenstoreClient::list(kj::StringPtr path) {
   size_t start = 0;
   for (size_t i = 0; i < reply.payload.size(); ++i) {
     if (reply.payload[i] != '\0') continue;
-    result.add(kj::heapString(reply.payload.begin() + start, i - start));
+    result.add(kj::heapString(reply.payload.slice(start, i)));
     start = i + 1;
   }
   co_return result;
@@ -286,7 +282,7 @@ void XenstoreClient::handle(uint32_t type, uint32_t id, kj::String payload) {
     // Two strings: the path that changed, and the token that `watch` gave.
     kj::StringPtr path = payload.cStr();
     KJ_REQUIRE(path.size() < payload.size(), "a watch event without a token");
-    kj::StringPtr token = payload.cStr() + path.size() + 1;
+    kj::StringPtr token = payload.slice(path.size() + 1).cStr();
     KJ_IF_MAYBE (number, token.tryParseAs<uint64_t>()) {
       KJ_IF_MAYBE (watch, watches.find(*number)) {
         (*watch)->push(kj::str(path));

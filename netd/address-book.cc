@@ -78,7 +78,7 @@ AddressBook::AddressBook(kj::StringPtr directory, const AddressRanges& rangesPar
     : ranges(rangesParam), pool(makePool(ranges)), database(storePath(directory)) {
   int64_t version = 0;
   {
-    Statement statement(database.raw(), "PRAGMA user_version");
+    Statement statement(database, "PRAGMA user_version");
     while (statement.step()) version = statement.number(0);
   }
   if (version > kSchemaVersion) {
@@ -93,7 +93,7 @@ AddressBook::AddressBook(kj::StringPtr directory, const AddressRanges& rangesPar
 }
 
 void AddressBook::load() {
-  Statement rows(database.raw(),
+  Statement rows(database,
                  "SELECT uuid, vif_index, mac, v4, v6, mtu, domid, released FROM zone"
                  " ORDER BY released");  // null sorts first: leases before what rests
   while (rows.step()) {
@@ -221,7 +221,7 @@ const Lease& AddressBook::attach(const Uuid& zone, const LeaseRequest& request) 
          "remove the zone and make it anew");
   }
   database.transaction([&]() {
-    Statement statement(database.raw(),
+    Statement statement(database,
                         "INSERT OR REPLACE INTO zone"
                         " (uuid, vif_index, mac, v4, v6, mtu) VALUES (?, ?, ?, ?, ?, ?)");
     statement.bind(1, zone.data()).bind(2, lease.index).bind(3, lease.mac.text());
@@ -245,9 +245,9 @@ const Lease& AddressBook::get(const Uuid& zone, uint32_t index) const {
 void AddressBook::setDomain(const Uuid& zone, uint32_t index, uint32_t domid) {
   get(zone, index);
   database.transaction([&]() {
-    Statement clear(database.raw(), "UPDATE zone SET domid = NULL WHERE domid = ?");
+    Statement clear(database, "UPDATE zone SET domid = NULL WHERE domid = ?");
     clear.bind(1, domid).run();
-    Statement set(database.raw(), "UPDATE zone SET domid = ? WHERE uuid = ?");
+    Statement set(database, "UPDATE zone SET domid = ? WHERE uuid = ?");
     set.bind(1, domid).bind(2, zone.data()).run();
   });
   for (auto& entry : current) {
@@ -260,7 +260,7 @@ bool AddressBook::release(const Uuid& zone, uint32_t index) {
   KJ_IF_MAYBE (lease, current.find(zone)) {
     if (lease->index != index) return false;
     database.transaction([&]() {
-      Statement statement(database.raw(),
+      Statement statement(database,
                           "UPDATE zone SET domid = NULL, released ="
                           " (SELECT coalesce(max(released), 0) + 1 FROM zone) WHERE uuid = ?");
       statement.bind(1, zone.data()).run();
@@ -278,7 +278,7 @@ bool AddressBook::release(const Uuid& zone, uint32_t index) {
 void AddressBook::forget(const Uuid& zone) {
   KJ_REQUIRE(current.find(zone) == nullptr, "the zone holds a lease");
   database.transaction([&]() {
-    Statement statement(database.raw(), "DELETE FROM zone WHERE uuid = ? AND released NOT NULL");
+    Statement statement(database, "DELETE FROM zone WHERE uuid = ? AND released NOT NULL");
     statement.bind(1, zone.data()).run();
   });
   nextIndex.erase(zone);

@@ -5,9 +5,9 @@
 #include <kj/vector.h>
 
 #include "netd/addresses.h"
-#include "netd/database.h"
 #include "netd/number-pool.h"
 #include "services/runtime/uuid.h"
+#include "services/sqlite/database.h"
 
 namespace bulkhead::net {
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include <algorithm>
+
 #include <kj/debug.h>
 
 namespace bulkhead::net {
@@ -126,11 +128,11 @@ IpAddress linkLocal(const MacAddress& mac) {
   auto& b = address.bytes;
   b[0] = 0xfe;
   b[1] = 0x80;
-  memcpy(b.data() + 8, mac.bytes.data(), 3);
+  std::copy_n(mac.bytes.begin(), 3, &b[8]);
   b[8] ^= 2;  // the universal/local bit is inverted
   b[11] = 0xff;
   b[12] = 0xfe;
-  memcpy(b.data() + 13, mac.bytes.data() + 3, 3);
+  std::copy_n(&mac.bytes[3], 3, &b[13]);
   return address;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "netd/network-server.h"
 
+#include <span>
+
 #include <kj/debug.h>
 #include <kj/map.h>
 
@@ -50,7 +52,7 @@ void writePlan(const Lease& lease, const Config& config, schema::InterfacePlan::
   addresses.set(0, lease.v4.hostText());
   addresses.set(1, lease.v6.hostText());
   auto gateways = plan.initGateways(2);
-  for (kj::uint i = 0; i < 2; ++i) gateways.set(i, kGateways[i]);
+  for (kj::uint i = 0; i < 2; ++i) gateways.set(i, std::span(kGateways)[i]);
   plan.setMtu(lease.mtu);
   auto nameservers = plan.initNameservers(static_cast<kj::uint>(config.nameservers.size()));
   for (kj::uint i = 0; i < config.nameservers.size(); ++i) {

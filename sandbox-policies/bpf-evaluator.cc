@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 
 #include <cstring>
+#include <span>
 
 namespace bulkhead {
 namespace {
@@ -88,7 +89,8 @@ class Machine {
       case BPF_W | BPF_ABS: {
         KJ_REQUIRE(step.k % 4 == 0 && step.k < sizeof(seccomp_data), "load out of bounds", step.k);
         uint32_t value;
-        memcpy(&value, reinterpret_cast<const char*>(&call) + step.k, sizeof(value));
+        memcpy(&value, std::as_bytes(std::span(&call, 1)).subspan(step.k, sizeof value).data(),
+               sizeof value);
         return value;
       }
       case BPF_W | BPF_IMM:
@@ -104,7 +106,7 @@ class Machine {
 
   uint32_t& word(uint32_t position) {
     KJ_REQUIRE(position < BPF_MEMWORDS, "scratch memory out of bounds", position);
-    return scratch[position];
+    return std::span(scratch)[position];
   }
 
   uint32_t operand(const sock_filter& step) { return BPF_SRC(step.code) == BPF_X ? index : step.k; }

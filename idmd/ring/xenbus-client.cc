@@ -60,7 +60,7 @@ kj::Promise<kj::String> XenbusClient::read(kj::StringPtr name) {
 kj::Promise<void> XenbusClient::write(kj::StringPtr name, kj::StringPtr value) {
   auto payload = kj::heapArray<kj::byte>(name.size() + 1 + value.size());
   memcpy(payload.begin(), name.begin(), name.size() + 1);
-  memcpy(payload.begin() + name.size() + 1, value.begin(), value.size());
+  memcpy(payload.slice(name.size() + 1, payload.size()).begin(), value.begin(), value.size());
   auto reply = co_await request(kWrite, kj::mv(payload));
   auto error = reply.error();
   KJ_REQUIRE(error.size() == 0, "xenstore refused a write", error);
@@ -77,7 +77,7 @@ kj::Promise<XenbusClient::Reply> XenbusClient::request(uint32_t type, kj::Array<
   Header header{type, ++lastRequest, 0, static_cast<uint32_t>(payload.size())};
   auto message = kj::heapArray<kj::byte>(sizeof header + payload.size());
   memcpy(message.begin(), &header, sizeof header);
-  memcpy(message.begin() + sizeof header, payload.begin(), payload.size());
+  memcpy(message.slice(sizeof header, message.size()).begin(), payload.begin(), payload.size());
   // The device takes a whole message at once or fails.
   ssize_t written;
   KJ_SYSCALL(written = ::write(fd, message.begin(), message.size()), "writing to xenbus");

@@ -16,7 +16,7 @@
 namespace {
 
 constexpr kj::StringPtr kCertificates = "/etc/ssl/certs/ca-certificates.crt"_kj;
-constexpr rlim_t kMostAddressSpace = rlim_t{1} << 30;
+constexpr rlim_t kMostMemory = 256 << 20;
 
 // The machine's trusted roots; none where it has none, and then no https registry is trusted.
 kj::Array<kj::byte> readCertificates() {
@@ -44,7 +44,7 @@ int main() {
   Sandbox("imaged-fetch")
       .keepCapabilities({})
       .limitFiles(256)
-      .limitMemory(kMostAddressSpace)
+      .limitMemory(kMostMemory)
       // What the resolver reads anew for every name.
       .allowPathIfPresent("/etc", PathAccess::read)
       .allowPathIfPresent("/run/systemd/resolve", PathAccess::read)

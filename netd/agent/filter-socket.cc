@@ -10,6 +10,9 @@
 #include <net/if.h>
 #include <string.h>
 
+#include <algorithm>
+#include <span>
+
 #include <kj/debug.h>
 
 #include "netd/agent/filter-rules.h"
@@ -24,12 +27,12 @@ class Key {
  public:
   Key& name(kj::StringPtr vif) {
     KJ_REQUIRE(vif.size() < IFNAMSIZ, "not an interface name", vif);
-    memcpy(bytes + used, vif.begin(), vif.size());
+    std::ranges::copy(vif, std::span(bytes).subspan(used).begin());
     used += IFNAMSIZ;
     return *this;
   }
   Key& part(kj::ArrayPtr<const kj::byte> value) {
-    memcpy(bytes + used, value.begin(), value.size());
+    std::ranges::copy(value, std::span(bytes).subspan(used).begin());
     used += (value.size() + 3) / 4 * 4;
     return *this;
   }
@@ -107,7 +110,7 @@ class FilterSocket::Batch {
     // Only the last message is acknowledged: one acknowledgement per element would overflow the
     // inbox on a host with many vifs. Failures are reported in any case.
     uint32_t last = lastNumber;
-    reinterpret_cast<nlmsghdr*>(bytes.begin() + lastOffset)->nlmsg_flags |= NLM_F_ACK;
+    reinterpret_cast<nlmsghdr*>(&bytes[lastOffset])->nlmsg_flags |= NLM_F_ACK;
     mark(NFNL_MSG_BATCH_END);
     return socket.tryBatch(bytes, last);
   }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "netd/addresses.h"
-#include "netd/agent/netlink-socket.h"
+#include "services/netlink/netlink-socket.h"
 
 namespace bulkhead::net {
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "netd/addresses.h"
-#include "netd/agent/netlink-socket.h"
 #include "netd/agent/vif-name.h"
+#include "services/netlink/netlink-socket.h"
 
 namespace bulkhead::net {
 

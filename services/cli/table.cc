@@ -5,6 +5,8 @@
 
 #include "services/runtime/failure.h"
 
+#include <span>
+
 namespace bulkhead {
 namespace {
 
@@ -55,7 +57,7 @@ kj::String sizeText(uint64_t bytes) {
     value /= 1024;
     ++unit;
   }
-  return unit == 0 ? kj::str(bytes, " B") : formatted("%.1f %s", value, kUnits[unit]);
+  return unit == 0 ? kj::str(bytes, " B") : formatted("%.1f %s", value, std::span(kUnits)[unit]);
 }
 
 kj::String durationText(uint64_t nanoseconds) {

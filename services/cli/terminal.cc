@@ -8,12 +8,15 @@
 namespace bulkhead {
 
 DescriptorGuard::DescriptorGuard() {
-  for (int fd = 0; fd < 3; ++fd) flags[fd] = fcntl(fd, F_GETFL);
+  int fd = 0;
+  for (int& each : flags) each = fcntl(fd++, F_GETFL);
 }
 
 DescriptorGuard::~DescriptorGuard() noexcept {
-  for (int fd = 0; fd < 3; ++fd) {
-    if (flags[fd] >= 0) fcntl(fd, F_SETFL, flags[fd]);
+  int fd = 0;
+  for (int each : flags) {
+    if (each >= 0) fcntl(fd, F_SETFL, each);
+    ++fd;
   }
 }
 

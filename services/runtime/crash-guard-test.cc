@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <cstring>
 
 #include <kj/debug.h>
 
@@ -25,7 +26,15 @@ using testing::HasSubstr;
 using testing::Not;
 
 ChildOutcome runVictim(const char* program, const char* violation) {
-  return runInChild([&] { KJ_SYSCALL(execl(program, program, violation, nullptr)); });
+  return runInChild([&] {
+    // Every allocation on a page of its own, not one in thousands. The bare victim reads none of
+    // it.
+    const char* every =
+        "SCUDO_OPTIONS=GWP_ASAN_SampleRate=1:GWP_ASAN_MaxSimultaneousAllocations=512";
+    bool sampled = strcmp(violation, "use-after-free") == 0;
+    const char* environment[] = {sampled ? every : nullptr, nullptr};
+    KJ_SYSCALL(execle(program, program, violation, nullptr, environment));
+  });
 }
 
 struct Violation {
@@ -69,6 +78,11 @@ const Violation violations[] = {
     // The measures of the build: FORTIFY, the stack protector, the library's assertions.
     {"heap-overflow", SIGABRT, checkFailed, survives},
     {"stack-smash", SIGABRT, checkFailed, diesSilently},
+    // The allocator's.
+    {"double-free", SIGABRT, checkFailed, diesSilently},
+    {"mismatched-delete", SIGABRT, checkFailed, survives},
+    {"header-overwritten", SIGABRT, checkFailed, diesSilently},
+    {"use-after-free", SIGSEGV, "access not permitted", diesSilently},
     {"span", SIGABRT, checkFailed, survives},
     {"vector", SIGABRT, checkFailed, survives},
     {"optional", SIGABRT, checkFailed, survives},
@@ -102,6 +116,16 @@ INSTANTIATE_TEST_SUITE_P(All, CrashGuardViolation, testing::ValuesIn(violations)
                            }
                            return name;
                          });
+
+TEST(Allocator, KeepsAFreedBlockFromItsNextTaker) {
+  EXPECT_TRUE(runVictim(GUARDED_VICTIM, "reuse").exitedWith(0));
+  EXPECT_TRUE(runVictim(BARE_VICTIM, "reuse").exitedWith(1));
+}
+
+TEST(Allocator, ShowsNobodyWhatABlockHeldBefore) {
+  EXPECT_TRUE(runVictim(GUARDED_VICTIM, "leftovers").exitedWith(0));
+  EXPECT_TRUE(runVictim(BARE_VICTIM, "leftovers").exitedWith(1));
+}
 
 TEST(CrashGuard, NamesTheCallThatAPolicyTraps) {
   auto outcome = runInChild([] {

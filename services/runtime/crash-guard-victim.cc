@@ -44,6 +44,59 @@ void heapOverflow() {
   free(block);
 }
 
+void doubleFree() {
+  void* block = opaque(malloc(16));
+  // Others between the two, or even the C library would see it.
+  void* between = opaque(malloc(16));
+  free(block);
+  free(between);
+  free(opaque(block));
+}
+
+void mismatchedDelete() {
+  auto* block = opaque(malloc(16));
+  delete static_cast<char*>(block);
+}
+
+void headerOverwritten() {
+  auto* block = opaque(static_cast<char*>(malloc(64)));
+  // A small index that is off by some: no check of the library's sees it.
+  for (int i = -16; i < 0; ++i) block[opaque(i)] ^= opaque(char{1});
+  free(opaque(block));
+}
+
+struct Shape {
+  virtual ~Shape() = default;
+  [[gnu::noinline]] virtual void draw() {}
+  char space[48] = {};
+};
+
+void useAfterFree() {
+  auto* shape = opaque(new Shape);
+  delete shape;
+  opaque(shape)->draw();
+}
+
+// Whether what an attacker allocates next takes the place of an object just freed.
+void reuse() {
+  auto* shape = opaque(new Shape);
+  delete shape;
+  auto* other = opaque(new char[sizeof(Shape)]);
+  if (static_cast<void*>(opaque(other)) == opaque(shape)) _exit(1);
+}
+
+// Whether a new block still holds what an earlier owner left there.
+void leftovers() {
+  for (int round = 0; round < 1000; ++round) {
+    auto* block = opaque(static_cast<char*>(malloc(1024)));
+    for (int i = 64; i < 1024; ++i) {
+      if (block[i] == 'x') _exit(1);
+    }
+    memset(block, 'x', 1024);
+    free(opaque(block));
+  }
+}
+
 [[gnu::noinline]] void stackSmash(size_t length) {
   char frame[16];
   auto* start = opaque(&frame[0]);
@@ -88,6 +141,12 @@ void goneMemory() {
 void fail(const char* violation) {
   auto is = [&](const char* name) { return strcmp(violation, name) == 0; };
   if (is("heap-overflow")) heapOverflow();
+  if (is("double-free")) doubleFree();
+  if (is("mismatched-delete")) mismatchedDelete();
+  if (is("header-overwritten")) headerOverwritten();
+  if (is("use-after-free")) useAfterFree();
+  if (is("reuse")) reuse();
+  if (is("leftovers")) leftovers();
   if (is("stack-smash")) stackSmash(opaque(size_t{64}));
   if (is("stack-overflow")) overflowStack(1);
   if (is("thread-stack-overflow")) threadOverflow();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/runtime/failure.h"
 
+#include <string_view>
+
 #include <capnp/schema.h>
 #include <kj/debug.h>
 #include <kj/vector.h>
@@ -116,7 +118,7 @@ kj::StringPtr codeName(FailureCode code) {
 }
 
 kj::String printable(kj::ArrayPtr<const char> text, size_t limit) {
-  static constexpr char kHex[] = "0123456789abcdef";
+  static constexpr std::string_view kHex = "0123456789abcdef";
   auto shown = text.slice(0, kj::min(text.size(), limit));
   kj::Vector<char> out(shown.size() + 8);
   for (char c : shown) {

@@ -156,7 +156,7 @@ TEST(Sandbox, SetsTheLimits) {
   auto limits =
       Confined([](Sandbox& s) { s.limitFiles(77).limitMemory(rlim_t{1} << 30); }).limits();
   EXPECT_THAT(limits, testing::ContainsRegex("Max open files +77 +77 "));
-  EXPECT_THAT(limits, testing::ContainsRegex("Max address space +1073741824 +1073741824 "));
+  EXPECT_THAT(limits, testing::ContainsRegex("Max data size +1073741824 +1073741824 "));
   EXPECT_THAT(limits, testing::ContainsRegex("Max core file size +0 +0 "));
 }
 

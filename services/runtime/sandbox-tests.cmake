@@ -16,7 +16,7 @@ if(NOT BULKHEAD_SANITIZE)
   add_executable(crash-guard-victim crash-guard-victim.cc)
   target_compile_definitions(crash-guard-victim PRIVATE VICTIM_GUARDED)
   target_compile_options(crash-guard-victim PRIVATE -O2 -w)
-  target_link_libraries(crash-guard-victim PRIVATE bulkhead-runtime)
+  target_link_libraries(crash-guard-victim PRIVATE bulkhead-runtime bulkhead-allocator)
 
   add_executable(crash-guard-bare-victim crash-guard-victim.cc)
   target_compile_options(crash-guard-bare-victim PRIVATE

@@ -14,6 +14,7 @@
 #include <kj/debug.h>
 
 #include <cerrno>
+#include <span>
 
 #include "services/runtime/landlock.h"
 
@@ -36,17 +37,17 @@ struct Capabilities {
   // `kept` becomes the permitted and the effective set; the inheritable set becomes empty.
   static void write(uint64_t kept) {
     Capabilities wanted{};
-    for (int i = 0; i < capabilitySets; ++i) {
-      auto word = static_cast<uint32_t>(kept >> (32 * i));
-      wanted.words[i].effective = word;
-      wanted.words[i].permitted = word;
+    for (auto& half : wanted.words) {
+      half.effective = half.permitted = static_cast<uint32_t>(kept);
+      kept >>= 32;
     }
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     KJ_SYSCALL(syscall(SYS_capset, &header, wanted.words));
   }
 
   bool hasEffective(int capability) const {
-    return (words[capability / 32].effective >> (capability % 32)) & 1;
+    return (std::span(words)[static_cast<size_t>(capability) / 32].effective >> (capability % 32)) &
+           1;
   }
 };
 
@@ -89,7 +90,7 @@ Sandbox& Sandbox::limitFiles(rlim_t count) {
 }
 
 Sandbox& Sandbox::limitMemory(rlim_t bytes) {
-  addressSpace = bytes;
+  data = bytes;
   return *this;
 }
 
@@ -144,7 +145,7 @@ void Sandbox::applyLimits() {
   limit(RLIMIT_CORE, 0);
   KJ_IF_MAYBE (count, files) limit(RLIMIT_NOFILE, *count);
 #ifndef BULKHEAD_SANITIZED
-  KJ_IF_MAYBE (bytes, addressSpace) limit(RLIMIT_AS, *bytes);
+  KJ_IF_MAYBE (bytes, data) limit(RLIMIT_DATA, *bytes);
 #endif
 }
 

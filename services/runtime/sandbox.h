@@ -57,7 +57,8 @@ class Sandbox {
   // RLIMIT_NOFILE, soft and hard. A hard limit that is lower already stays.
   Sandbox& limitFiles(rlim_t count);
 
-  // RLIMIT_AS in bytes, soft and hard: address space, not memory in use. A lower one stays.
+  // RLIMIT_DATA in bytes, soft and hard: private memory that can be written, used or not; not the
+  // address space that the allocator reserves. A lower one stays.
   Sandbox& limitMemory(rlim_t bytes);
 
   // Keeps a path reachable. The path is resolved now and the object behind it is meant from then
@@ -88,7 +89,7 @@ class Sandbox {
   kj::String service;
   uint64_t keptCapabilities = 0;
   kj::Maybe<rlim_t> files;
-  kj::Maybe<rlim_t> addressSpace;
+  kj::Maybe<rlim_t> data;
   kj::Vector<AllowedPath> paths;
   enum class Tcp { refused, connect } tcp = Tcp::refused;
   enum class Memory { ordinary, guarded } memory = Memory::ordinary;

@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <sys/random.h>
 
+#include <span>
+
 #include <kj/debug.h>
 
 namespace bulkhead {
@@ -48,8 +50,8 @@ kj::String inventName(kj::FunctionParam<bool(kj::StringPtr)> taken) {
   constexpr uint kPlainTries = 16;
   for (uint attempt = 0;; ++attempt) {
     auto number = randomNumber();
-    auto adjective = kAdjectives[number % kj::size(kAdjectives)];
-    auto noun = kNouns[(number >> 8) % kj::size(kNouns)];
+    auto adjective = std::span(kAdjectives)[number % std::size(kAdjectives)];
+    auto noun = std::span(kNouns)[(number >> 8) % std::size(kNouns)];
     auto name = attempt < kPlainTries ? kj::str(adjective, '-', noun)
                                       : kj::str(adjective, '-', noun, '-', number >> 16);
     if (!taken(name)) return name;

@@ -108,9 +108,9 @@ TEST_F(StoreTest, MigratesANewFileToThePresentLayout) {
     Store store(directory);
   }
   Database database(kj::str(directory, "/zones.db"));
-  auto query = database.prepare("PRAGMA user_version");
+  Statement query(database, "PRAGMA user_version");
   ASSERT_TRUE(query.step());
-  EXPECT_EQ(query.integer(0), Store::currentVersion());
+  EXPECT_EQ(query.number(0), Store::currentVersion());
 }
 
 TEST_F(StoreTest, ALaterLayoutIsRefused) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/zoned/store.h"
 
+#include <span>
+
 #include <capnp/serialize.h>
 
 namespace bulkhead {
@@ -58,9 +60,9 @@ int64_t Store::currentVersion() { return static_cast<int64_t>(kj::size(kMigratio
 void Store::migrate() {
   int64_t version;
   {
-    auto query = database.prepare("PRAGMA user_version");
+    Statement query(database, "PRAGMA user_version");
     query.step();
-    version = query.integer(0);
+    version = query.number(0);
   }
   if (version < 0 || version > currentVersion()) {
     fail(FailureCode::CORRUPT, "zones.db",
@@ -68,10 +70,10 @@ void Store::migrate() {
                  currentVersion(), ")"),
          "install that version again");
   }
-  for (auto next = version; next < currentVersion(); ++next) {
+  for (auto migration : std::span(kMigrations).subspan(static_cast<size_t>(version))) {
     database.transaction([&]() {
-      database.execute(kMigrations[static_cast<size_t>(next)]);
-      database.execute(kj::str("PRAGMA user_version = ", next + 1));
+      database.execute(migration);
+      database.execute(kj::str("PRAGMA user_version = ", ++version));
     });
   }
 }
@@ -81,7 +83,8 @@ void Store::put(ZoneRecord& record) {
   record.writeTo(info.initRoot<schema::ZoneInfo>());
   auto infoBytes = flatten(info);
   auto specBytes = flatten(*record.specMessage);
-  auto statement = database.prepare(
+  Statement statement(
+      database,
       "INSERT INTO zones (id, owner, name, created, info, spec, failure_code, failure_subject,"
       " failure_message, failure_hint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
       " ON CONFLICT (id) DO UPDATE SET info = ?5, spec = ?6, failure_code = ?7,"
@@ -102,34 +105,34 @@ void Store::put(ZoneRecord& record) {
 }
 
 void Store::forget(const Uuid& zone) {
-  database.prepare("DELETE FROM zones WHERE id = ?1").bind(1, zone.data()).run();
+  Statement(database, "DELETE FROM zones WHERE id = ?1").bind(1, zone.data()).run();
 }
 
 void Store::begin(const Uuid& zone, Step step) {
-  database.prepare("INSERT OR IGNORE INTO steps (zone, step) VALUES (?1, ?2)")
+  Statement(database, "INSERT OR IGNORE INTO steps (zone, step) VALUES (?1, ?2)")
       .bind(1, zone.data())
       .bind(2, stepName(step))
       .run();
 }
 
 void Store::undone(const Uuid& zone, Step step) {
-  database.prepare("DELETE FROM steps WHERE zone = ?1 AND step = ?2")
+  Statement(database, "DELETE FROM steps WHERE zone = ?1 AND step = ?2")
       .bind(1, zone.data())
       .bind(2, stepName(step))
       .run();
 }
 
 bool Store::begun(const Uuid& zone, Step step) {
-  return database.prepare("SELECT 1 FROM steps WHERE zone = ?1 AND step = ?2")
+  return Statement(database, "SELECT 1 FROM steps WHERE zone = ?1 AND step = ?2")
       .bind(1, zone.data())
       .bind(2, stepName(step))
       .step();
 }
 
 kj::Vector<ZoneRecord> Store::load() {
-  auto query = database.prepare(
-      "SELECT info, spec, failure_code IS NOT NULL, failure_code, failure_subject,"
-      " failure_message, failure_hint FROM zones ORDER BY created, id");
+  Statement query(database,
+                  "SELECT info, spec, failure_code IS NOT NULL, failure_code, failure_subject,"
+                  " failure_message, failure_hint FROM zones ORDER BY created, id");
   kj::Vector<ZoneRecord> records;
   while (query.step()) {
     ZoneRecord record;
@@ -139,8 +142,8 @@ kj::Vector<ZoneRecord> Store::load() {
     capnp::FlatArrayMessageReader spec(specWords);
     record.specMessage->setRoot(spec.getRoot<schema::ZoneSpec>());
     record.readFrom(info.getRoot<schema::ZoneInfo>());
-    if (query.integer(2) != 0) {
-      record.failure = failure(static_cast<FailureCode>(query.integer(3)), query.text(4),
+    if (query.number(2) != 0) {
+      record.failure = failure(static_cast<FailureCode>(query.number(3)), query.text(4),
                                query.text(5), query.text(6));
     }
     records.add(kj::mv(record));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "services/sqlite/database.h"
 #include "services/zoned/record.h"
-#include "services/zoned/sqlite.h"
 
 namespace bulkhead {
 

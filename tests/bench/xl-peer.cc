@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "tests/xen/guest-files.h"
 #include "tests/xen/host.h"
 
 namespace bulkhead::bench {
@@ -39,15 +40,6 @@ void writeConfig(const std::string& path, const PeerGuest& guest) {
 }
 
 }  // namespace
-
-void shell(const std::string& script) { must({"sh", "-ec", script}); }
-
-void extractKernel(const std::string& layout, const std::string& directory) {
-  // A blob is a document or the one layer.
-  shell(
-      "mkdir -p " + directory + " && cd " + directory + " && for blob in " + layout +
-      "/blobs/sha256/*; do tar -xzf $blob kernel 2>/dev/null || true; done; test -s kernel/image");
-}
 
 PausedGuest::PausedGuest(const PeerGuest& guest) {
   std::string path = "/root/peer.cfg";
@@ -96,19 +88,13 @@ double millisecondsNow() {
 }
 
 PeerGuest preparePeer(const std::string& directory) {
-  extractKernel("/usr/lib/bulkhead/images/zone-kernel", directory);
-  shell("cd " + directory +
-        " && mkdir -p root/bin && cp /bin/busybox root/bin/busybox"
-        " && printf '#!/bin/busybox sh\\n/bin/busybox mkdir -p /dev /proc\\n"
-        "/bin/busybox mount -t devtmpfs none /dev\\nfor m in /modules/boot/*.ko; do "
-        "/bin/busybox insmod $m; done\\n"
-        "echo " +
-        std::string(kMark) +
-        " >/dev/hvc0\\nexec /bin/busybox sleep 100000\\n' > root/init"
-        " && chmod +x root/init"
-        " && (cd root && find . | busybox cpio -o -H newc 2>/dev/null) > busybox.cpio"
-        " && cat kernel/boot.cpio busybox.cpio > initrd"
-        " && dd if=/dev/zero of=disk bs=1M count=4 2>/dev/null");
+  xentest::extractKernel(xentest::kZoneKernelLayout, directory);
+  xentest::makeBusyboxInitrd(directory, std::string(R"(#!/bin/busybox sh
+/bin/busybox mkdir -p /dev /proc
+/bin/busybox mount -t devtmpfs none /dev
+for m in /modules/boot/*.ko; do /bin/busybox insmod $m; done
+echo )") + kMark + " >/dev/hvc0\nexec /bin/busybox sleep 100000\n");
+  xentest::shell("dd if=/dev/zero of=" + directory + "/disk bs=1M count=4 2>/dev/null");
   return {directory + "/kernel/image", directory + "/initrd", directory + "/disk", "pv", 256};
 }
 

@@ -29,9 +29,6 @@ XlTimes measureXl(const PeerGuest& guest);
 // line: what the peer boots. Files go below `directory`.
 PeerGuest preparePeer(const std::string& directory);
 
-// Takes the files of a kernel image, an OCI layout of one layer, to `directory`/kernel.
-void extractKernel(const std::string& layout, const std::string& directory);
-
 // A guest that xl made and left paused; destroyed with this object.
 class PausedGuest {
  public:
@@ -55,9 +52,6 @@ class PausedGuest {
   int terminal = -1;
   std::string seen;
 };
-
-// Runs a shell script; throws with its errors when it fails.
-void shell(const std::string& script);
 
 double millisecondsNow();
 

@@ -9,7 +9,7 @@
 #include "hvd/xen-headers.h"
 #include "tests/bench/rows.h"
 #include "tests/bench/xl-peer.h"
-#include "tests/xen/host.h"
+#include "tests/xen/guest-files.h"
 
 namespace bulkhead::bench {
 namespace {
@@ -28,9 +28,10 @@ struct Measured {
 
 // An initrd of nothing but the probe.
 PeerGuest guestOf(const std::string& layout, const std::string& directory) {
-  extractKernel(layout, directory);
-  shell("cd " + directory + " && mkdir -p root && cp " + kProbe +
-        " root/init && (cd root && find . | busybox cpio -o -H newc 2>/dev/null) > initrd");
+  xentest::extractKernel(layout, directory);
+  xentest::shell(
+      "cd " + directory + " && mkdir -p root && cp " + kProbe +
+      " root/init && (cd root && find . | busybox cpio -o -H newc 2>/dev/null) > initrd");
   return {directory + "/kernel/image", directory + "/initrd", "", "pv", kMemoryMiB};
 }
 

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <kj/array.h>
-#include <kj/io.h>
 #include <kj/string.h>
 
 #include <array>
 #include <cstdint>
+
+#include "services/netlink/netlink-socket.h"
 
 namespace bulkhead::zone {
 
@@ -40,8 +41,8 @@ struct LinkInfo {
   MacBytes mac;
 };
 
-// The few requests of rtnetlink(7) a zone needs. The kernel answers each at once, so all of them
-// wait. A refusal is an exception that names the request and the errno.
+// The few requests of rtnetlink(7) a zone needs. A refusal is an exception that names the request
+// and the errno.
 class RouteSocket {
  public:
   RouteSocket();
@@ -60,13 +61,10 @@ class RouteSocket {
   void routeThrough(int index, const IpBytes& gateway);
 
  private:
-  kj::AutoCloseFd fd;
-  uint32_t sequence = 0;
+  NetlinkSocket socket;
 
-  class Message;
-  void request(Message& message, kj::StringPtr what);
-  template <typename Each>
-  void dump(Message& message, kj::StringPtr what, Each each);
+  void request(NetlinkMessage& message, kj::StringPtr what, NetlinkSocket::Receive receive);
+  void request(NetlinkMessage& message, kj::StringPtr what);
 };
 
 }  // namespace bulkhead::zone

@@ -44,7 +44,7 @@ class Wire {
     Header header{type, 1, 0, static_cast<uint32_t>(payload.size())};
     auto bytes = kj::heapArray<char>(sizeof header + payload.size());
     memcpy(bytes.begin(), &header, sizeof header);
-    memcpy(bytes.begin() + sizeof header, payload.begin(), payload.size());
+    memcpy(bytes.slice(sizeof header, bytes.size()).begin(), payload.begin(), payload.size());
     // The driver takes a message whole.
     ssize_t written;
     KJ_SYSCALL(written = write(fd, bytes.begin(), bytes.size()), "writing to xenstore");
@@ -76,20 +76,18 @@ class Wire {
 
   kj::Promise<Message> receive() {
     Header header{};
-    co_await receiveBytes(&header, sizeof header);
+    co_await receiveBytes(kj::arrayPtr(&header, 1).asBytes());
     KJ_REQUIRE(header.length <= kMostPayload, "xenstore sent too long a message", header.length);
     auto payload = kj::heapString(header.length);
-    co_await receiveBytes(payload.begin(), payload.size());
+    co_await receiveBytes(payload.asArray().asBytes());
     co_return Message{header.type, kj::mv(payload)};
   }
 
-  kj::Promise<void> receiveBytes(void* into, size_t size) {
-    auto* at = static_cast<char*>(into);
-    while (size > 0) {
-      ssize_t n = read(fd, at, size);
+  kj::Promise<void> receiveBytes(kj::ArrayPtr<kj::byte> into) {
+    while (into.size() > 0) {
+      ssize_t n = read(fd, into.begin(), into.size());
       if (n > 0) {
-        at += n;
-        size -= static_cast<size_t>(n);
+        into = into.slice(static_cast<size_t>(n), into.size());
       } else if (n < 0 && errno == EAGAIN) {
         co_await observer.whenBecomesReadable();
       } else if (n == 0 || errno != EINTR) {

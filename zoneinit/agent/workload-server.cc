@@ -4,6 +4,8 @@
 #include "services/runtime/failure.h"
 #include "zoneinit/agent/process-server.h"
 
+#include <array>
+
 namespace bulkhead::zone {
 namespace {
 
@@ -35,7 +37,7 @@ class WorkloadServer final : public schema::Workload::Server {
     auto held = kj::addRef(*container);
     auto params = context.getParams();
     bool follow = params.getOptions().getFollow();
-    kj::Maybe<schema::ByteStream::Client> sinks[2];
+    std::array<kj::Maybe<schema::ByteStream::Client>, 2> sinks;
     if (params.hasStdout()) sinks[0] = params.getStdout();
     if (params.hasStderr()) sinks[1] = params.getStderr();
     auto& ring = held->log();

@@ -10,6 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
@@ -36,11 +40,16 @@ uint64_t numberAfter(kj::StringPtr path, kj::StringPtr key) {
   if (raw < 0) return 0;
   kj::AutoCloseFd fd(raw);
   char buffer[4096];
-  ssize_t n = read(fd, buffer, sizeof buffer - 1);
+  ssize_t n = read(fd, buffer, sizeof buffer);
   if (n <= 0) return 0;
-  buffer[n] = '\0';
-  const char* at = strstr(buffer, key.cStr());
-  return at == nullptr ? 0 : strtoull(at + key.size(), nullptr, 10);
+  std::string_view text(buffer, static_cast<size_t>(n));
+  auto at = text.find(std::string_view(key.begin(), key.size()));
+  if (at == text.npos) return 0;
+  auto number = text.substr(at + key.size());
+  number.remove_prefix(std::min(number.find_first_not_of(" \t"), number.size()));
+  uint64_t value = 0;
+  std::from_chars(number.begin(), number.end(), value);
+  return value;
 }
 
 kj::String hostname() {

@@ -72,8 +72,10 @@ CapabilityMask defaultCapabilities() {
 }
 
 CapabilityMask capability(kj::StringPtr name) {
-  for (size_t i = 0; i < std::size(kNames); ++i) {
-    if (kNames[i] == name) return bit(static_cast<int>(i));
+  int number = 0;
+  for (auto each : kNames) {
+    if (each == name) return bit(number);
+    ++number;
   }
   fail(FailureCode::INVALID, printable(name, 64), "there is no capability of this name",
        "names are as in capabilities(7), without CAP_");

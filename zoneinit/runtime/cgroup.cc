@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
 
 #include <kj/debug.h>
 
@@ -41,11 +43,18 @@ bool writeSmall(int directory, kj::StringPtr name, kj::StringPtr value) {
 
 // The number after `key` in a file of "key number" lines.
 uint64_t keyed(kj::StringPtr content, kj::StringPtr key) {
-  const char* at = strstr(content.cStr(), kj::str(key, " ").cStr());
-  while (at != nullptr && at != content.begin() && at[-1] != '\n') {
-    at = strstr(at + 1, kj::str(key, " ").cStr());
+  auto wanted = kj::str(key, " ");
+  for (std::string_view rest(content.begin(), content.size()); !rest.empty();) {
+    auto end = std::min(rest.find('\n'), rest.size());
+    auto line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (!line.starts_with(wanted.cStr())) continue;
+    line.remove_prefix(wanted.size());
+    uint64_t value = 0;
+    std::from_chars(line.begin(), line.end(), value);
+    return value;
   }
-  return at == nullptr ? 0 : strtoull(at + key.size() + 1, nullptr, 10);
+  return 0;
 }
 
 bool hasWord(kj::StringPtr content, kj::StringPtr word) {

@@ -99,18 +99,17 @@ void enterWorkingDirectory(const char* path) {
 void connectStreams(const ChildPlan& plan) {
   must(Step::terminal, setsid(), "setsid");
   if (plan.terminal) must(Step::terminal, ioctl(plan.streams[0], TIOCSCTTY, 0), "TIOCSCTTY");
-  for (int i = 0; i < 3; ++i) {
+  for (int stream : plan.streams) {
     // Programs reopen /dev/stdout as the user they run as. Pipes and terminals are the container's
     // own; anything else, like /dev/null, is shared.
     struct stat info{};
-    must(Step::standardStreams, fstat(plan.streams[i], &info), "fstat");
+    must(Step::standardStreams, fstat(stream, &info), "fstat");
     if (!plan.terminal && !S_ISFIFO(info.st_mode)) continue;
-    must(Step::standardStreams, fchown(plan.streams[i], plan.user->user, static_cast<gid_t>(-1)),
+    must(Step::standardStreams, fchown(stream, plan.user->user, static_cast<gid_t>(-1)),
          "changing the owner");
   }
-  for (int i = 0; i < 3; ++i) {
-    must(Step::standardStreams, dup2(plan.streams[i], i), "dup2");
-  }
+  int number = 0;
+  for (int stream : plan.streams) must(Step::standardStreams, dup2(stream, number++), "dup2");
 }
 
 void becomeUser(const ChildPlan& plan) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+
 #include <kj/array.h>
 #include <kj/common.h>
 
@@ -32,9 +34,9 @@ struct ChildPlan {
   const char* workingDirectory;
   const UserIdentity* user;
   CapabilityMask capabilities;
-  int streams[3];  // standard input, output, error
-  bool terminal;   // they are a terminal, which becomes the controlling one
-  int report;      // write end of the pipe for a StepReport
+  std::array<int, 3> streams;  // standard input, output, error
+  bool terminal;               // they are a terminal, which becomes the controlling one
+  int report;                  // write end of the pipe for a StepReport
   kj::Maybe<ContainerPlan> container;
   kj::Maybe<JoinPlan> join;
 };

@@ -154,7 +154,7 @@ kj::Promise<kj::Own<Process>> Container::launchProcess(ProcessSpec process, Proc
     plan.workingDirectory = process.workingDirectory.cStr();
     plan.user = &user;
     plan.capabilities = process.capabilities;
-    for (int i = 0; i < 3; ++i) plan.streams[i] = streams.child[i].get();
+    for (size_t i = 0; i < 3; ++i) plan.streams[i] = streams.child[i].get();
     plan.terminal = terminal;
     KJ_IF_MAYBE (target, joinProcess) {
       plan.join = JoinPlan{*target};

@@ -3,6 +3,8 @@
 
 #include "zoneinit/runtime/process.h"
 
+#include <array>
+
 namespace bulkhead::zone {
 
 enum class InputMode { closed, piped };
@@ -10,7 +12,7 @@ enum class InputMode { closed, piped };
 // Both ends of a new process's standard streams: the parent's, and the three the child takes.
 struct StandardStreams {
   ProcessStreams parent;
-  kj::AutoCloseFd child[3];
+  std::array<kj::AutoCloseFd, 3> child;
 
   // Pipes; input is empty (/dev/null) unless the mode says piped.
   static StandardStreams pipes(InputMode input);

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <iterator>
 
 #include "zoneinit/runtime/step.h"
@@ -105,10 +106,10 @@ class Program {
   }
   void allow() { statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW); }
 
-  sock_fprog finish() { return {static_cast<unsigned short>(count), instructions}; }
+  sock_fprog finish() { return {static_cast<unsigned short>(count), instructions.data()}; }
 
  private:
-  sock_filter instructions[32 + 2 * std::size(kRefusals)];
+  std::array<sock_filter, 32 + 2 * std::size(kRefusals)> instructions;
   size_t count = 0;
 };
 

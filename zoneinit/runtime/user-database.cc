@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "zoneinit/runtime/user-database.h"
 
+#include <array>
+
 #include <kj/vector.h>
 
 #include "services/runtime/failure.h"
@@ -43,7 +45,7 @@ void forEachEntry(kj::StringPtr content, size_t count, Each each) {
     if (i < all.size() && all[i] != '\n') continue;
     auto line = all.slice(start, i);
     start = i + 1;
-    Text fields[8];
+    std::array<Text, 8> fields;
     size_t found = 0, fieldStart = 0;
     for (size_t j = 0; j <= line.size() && found < 8; ++j) {
       if (j < line.size() && line[j] != ':') continue;
@@ -51,7 +53,7 @@ void forEachEntry(kj::StringPtr content, size_t count, Each each) {
       fieldStart = j + 1;
     }
     if (found == count && fields[0].size() > 0) {
-      if (!each(kj::arrayPtr(fields, found))) return;
+      if (!each(kj::arrayPtr(fields.data(), found))) return;
     }
   }
 }

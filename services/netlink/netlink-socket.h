@@ -8,7 +8,7 @@
 #include <kj/io.h>
 #include <kj/vector.h>
 
-namespace bulkhead::net {
+namespace bulkhead {
 
 // One netlink message under construction, on a buffer of its own.
 class NetlinkMessage {
@@ -114,4 +114,4 @@ class NetlinkSocket {
   int collect(uint32_t from, uint32_t last, Receive& receive);
 };
 
-}  // namespace bulkhead::net
+}  // namespace bulkhead

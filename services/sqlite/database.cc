@@ -1,36 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "netd/database.h"
+#include "services/sqlite/database.h"
 
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
 
-namespace bulkhead::net {
-namespace {
+namespace bulkhead {
 
-[[noreturn]] void failWith(int code, kj::StringPtr message) {
-  switch (code & 0xff) {
-    case SQLITE_FULL:
-      fail(FailureCode::EXHAUSTED, "address store", message, "make room on the disk");
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      fail(FailureCode::CORRUPT, "address store", message, "restore it, or remove it and restart");
-    default:
-      fail(FailureCode::INTERNAL, "address store", message);
-  }
-}
-
-}  // namespace
-
-Statement::Statement(sqlite3* database, kj::StringPtr sql) : database(database) {
-  check(sqlite3_prepare_v3(database, sql.cStr(), static_cast<int>(sql.size()),
+Statement::Statement(Database& databaseParam, kj::StringPtr sql) : database(databaseParam) {
+  check(sqlite3_prepare_v3(database.handle, sql.cStr(), static_cast<int>(sql.size()),
                            SQLITE_PREPARE_PERSISTENT, &statement, nullptr));
 }
 
 Statement::~Statement() { sqlite3_finalize(statement); }
 
 void Statement::check(int code) {
-  if (code != SQLITE_OK) failWith(code, sqlite3_errmsg(database));
+  if (code != SQLITE_OK) database.failWith(code, sqlite3_errmsg(database.handle));
 }
 
 Statement& Statement::bind(int parameter, int64_t value) {
@@ -59,9 +44,9 @@ bool Statement::step() {
   int code = sqlite3_step(statement);
   if (code == SQLITE_ROW) return true;
   // The message has to be read before the statement is reset.
-  auto message = kj::str(sqlite3_errmsg(database));
+  auto message = kj::str(sqlite3_errmsg(database.handle));
   sqlite3_reset(statement);
-  if (code != SQLITE_DONE) failWith(code, message);
+  if (code != SQLITE_DONE) database.failWith(code, message);
   return false;
 }
 
@@ -87,13 +72,13 @@ kj::ArrayPtr<const kj::byte> Statement::blob(int column) const {
   return kj::arrayPtr(begin, static_cast<size_t>(sqlite3_column_bytes(statement, column)));
 }
 
-Database::Database(kj::StringPtr path) {
+Database::Database(kj::StringPtr pathParam) : path(kj::str(pathParam)) {
   int code = sqlite3_open_v2(
-      path.cStr(), &database,
+      path.cStr(), &handle,
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
       nullptr);
-  KJ_ON_SCOPE_FAILURE(sqlite3_close(database));
-  if (code != SQLITE_OK) failWith(code, sqlite3_errmsg(database));
+  KJ_ON_SCOPE_FAILURE(sqlite3_close(handle));
+  if (code != SQLITE_OK) failWith(code, sqlite3_errmsg(handle));
   // A write-ahead log with full syncs is durable at every commit; held exclusively it needs no
   // shared memory, and kept at its size it is never removed or created again.
   execute("PRAGMA locking_mode=EXCLUSIVE");
@@ -103,25 +88,38 @@ Database::Database(kj::StringPtr path) {
   execute("PRAGMA trusted_schema=OFF");
   execute("PRAGMA foreign_keys=ON");
   int keepLog = 1;
-  sqlite3_file_control(database, "main", SQLITE_FCNTL_PERSIST_WAL, &keepLog);
-  Statement check(database, "PRAGMA quick_check(1)");
+  sqlite3_file_control(handle, "main", SQLITE_FCNTL_PERSIST_WAL, &keepLog);
+  Statement check(*this, "PRAGMA quick_check(1)");
   while (check.step()) {
     if (check.text(0) != "ok") failWith(SQLITE_CORRUPT, check.text(0));
   }
 }
 
-Database::~Database() { sqlite3_close(database); }
+Database::~Database() { sqlite3_close(handle); }
+
+void Database::failWith(int code, kj::StringPtr message) const {
+  switch (code & 0xff) {
+    case SQLITE_FULL:
+      fail(FailureCode::EXHAUSTED, path, message, "make room on the disk");
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      fail(FailureCode::CORRUPT, path, message,
+           "restore it, or move it away while the service is stopped");
+    default:
+      fail(FailureCode::INTERNAL, path, message, "check the disk and the file's permissions");
+  }
+}
 
 void Database::execute(kj::StringPtr sql) {
-  int code = sqlite3_exec(database, sql.cStr(), nullptr, nullptr, nullptr);
-  if (code != SQLITE_OK) failWith(code, sqlite3_errmsg(database));
+  int code = sqlite3_exec(handle, sql.cStr(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) failWith(code, sqlite3_errmsg(handle));
 }
 
 void Database::rollback() {
   // Some errors have rolled back already; then there is nothing to do.
-  if (sqlite3_get_autocommit(database) == 0) {
-    sqlite3_exec(database, "ROLLBACK", nullptr, nullptr, nullptr);
+  if (sqlite3_get_autocommit(handle) == 0) {
+    sqlite3_exec(handle, "ROLLBACK", nullptr, nullptr, nullptr);
   }
 }
 
-}  // namespace bulkhead::net
+}  // namespace bulkhead

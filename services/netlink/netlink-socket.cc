@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "netd/agent/netlink-socket.h"
+#include "services/netlink/netlink-socket.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 
 #include <kj/debug.h>
 
-namespace bulkhead::net {
+namespace bulkhead {
 namespace {
 
 // The kernel makes dump messages no larger than what the reader offers, up to 32 KiB.
@@ -84,15 +84,14 @@ NetlinkMessage& NetlinkMessage::put32(uint16_t type, uint32_t value) {
 
 namespace {
 
-const nlattr* findAmong(const void* begin, size_t size, uint16_t type) {
-  auto* position = static_cast<const kj::byte*>(begin);
-  auto* end = position + size;
+const nlattr* findAmong(kj::ArrayPtr<const kj::byte> bytes, uint16_t type) {
   for (;;) {
-    auto* attr = reinterpret_cast<const nlattr*>(position);
-    if (!mnl_attr_ok(attr, static_cast<int>(end - position))) return nullptr;
+    auto* attr = reinterpret_cast<const nlattr*>(bytes.begin());
+    if (!mnl_attr_ok(attr, static_cast<int>(bytes.size()))) return nullptr;
     if (mnl_attr_get_type(attr) == type) return attr;
-    position = reinterpret_cast<const kj::byte*>(mnl_attr_next(attr));
-    if (position > end) return nullptr;
+    size_t taken = MNL_ALIGN(attr->nla_len);
+    if (taken > bytes.size()) return nullptr;
+    bytes = bytes.slice(taken, bytes.size());
   }
 }
 
@@ -102,12 +101,14 @@ const nlattr* findAttribute(const nlmsghdr& message, size_t headerSize, uint16_t
   size_t size = mnl_nlmsg_get_payload_len(&message);
   size_t header = MNL_ALIGN(headerSize);
   if (size < header) return nullptr;
-  return findAmong(mnl_nlmsg_get_payload_offset(&message, header), size - header, type);
+  auto* begin = static_cast<const kj::byte*>(mnl_nlmsg_get_payload_offset(&message, header));
+  return findAmong(kj::arrayPtr(begin, size - header), type);
 }
 
 const nlattr* findAttribute(const nlattr* in, uint16_t type) {
   if (in == nullptr) return nullptr;
-  return findAmong(mnl_attr_get_payload(in), mnl_attr_get_payload_len(in), type);
+  auto* begin = static_cast<const kj::byte*>(mnl_attr_get_payload(in));
+  return findAmong(kj::arrayPtr(begin, mnl_attr_get_payload_len(in)), type);
 }
 
 NetlinkSocket::NetlinkSocket(int protocol, uint32_t groups)
@@ -237,4 +238,4 @@ bool NetlinkSocket::takeEvents(Receive receive) {
   return complete;
 }
 
-}  // namespace bulkhead::net
+}  // namespace bulkhead

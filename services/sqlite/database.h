@@ -8,12 +8,15 @@
 
 #include <cstdint>
 
-namespace bulkhead::net {
+namespace bulkhead {
+
+class Database;
 
 // A prepared statement. Parameters and columns are numbered as SQLite does: from 1 and from 0.
 class Statement {
  public:
-  Statement(sqlite3* database, kj::StringPtr sql);
+  // The database must live longer.
+  Statement(Database& database, kj::StringPtr sql);
   ~Statement();
   KJ_DISALLOW_COPY_AND_MOVE(Statement);
 
@@ -35,14 +38,15 @@ class Statement {
   kj::ArrayPtr<const kj::byte> blob(int column) const;
 
  private:
-  sqlite3* database;
+  Database& database;
   sqlite3_stmt* statement = nullptr;
 
   void check(int code);
 };
 
 // A SQLite file of one process. A committed transaction survives a power cut; errors are typed
-// failures: `exhausted` when the disk is full, `corrupt` when the file is not what it should be.
+// failures with the file's path: `exhausted` when the disk is full, `corrupt` when the file is not
+// what it should be.
 class Database {
  public:
   // Opens or creates `path`, checks it, and takes it for this process alone. Everything that
@@ -51,8 +55,8 @@ class Database {
   ~Database();
   KJ_DISALLOW_COPY_AND_MOVE(Database);
 
+  // Runs SQL without parameters or results, several statements if need be.
   void execute(kj::StringPtr sql);
-  sqlite3* raw() { return database; }
 
   // Runs `changes` and commits, or leaves everything as it was when it throws.
   template <typename Func>
@@ -68,9 +72,13 @@ class Database {
   }
 
  private:
-  sqlite3* database = nullptr;
+  friend class Statement;
 
+  kj::String path;
+  sqlite3* handle = nullptr;
+
+  [[noreturn]] void failWith(int code, kj::StringPtr message) const;
   void rollback();
 };
 
-}  // namespace bulkhead::net
+}  // namespace bulkhead
