@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <span>
+
 #include "hvd/hypervisor-server.h"
 #include "sandbox-policies/hvd-policy.h"
 #include "services/runtime/crash-guard.h"
@@ -12,8 +14,6 @@
 #include "services/runtime/passed-fds.h"
 #include "services/runtime/sandbox.h"
 #include "services/runtime/server.h"
-
-#include <span>
 
 namespace bulkhead::hvd {
 namespace {

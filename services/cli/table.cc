@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 
-#include "services/runtime/failure.h"
-
 #include <span>
+
+#include "services/runtime/failure.h"
 
 namespace bulkhead {
 namespace {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "zoneinit/agent/workload-server.h"
 
+#include <array>
+
 #include "services/runtime/failure.h"
 #include "zoneinit/agent/process-server.h"
-
-#include <array>
 
 namespace bulkhead::zone {
 namespace {
