@@ -95,6 +95,11 @@ void HvdTest::SetUp() {
 }
 
 void HvdTest::TearDown() {
+  int status = 0;
+  if (waitpid(process, &status, WNOHANG) == process) {
+    FAIL() << "hvd died by itself: " << (WIFSIGNALED(status) ? "signal " : "code ")
+           << (WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+  }
   auto left = await(hypervisor().domainsRequest().send());
   EXPECT_EQ(left.getDomains().size(), 0u) << "the test did not end its guests";
   for (auto entry : left.getDomains()) destroy(entry.getDomain());
@@ -104,7 +109,6 @@ void HvdTest::TearDown() {
   bootstrap = nullptr;
   connection = nullptr;
   kill(process, SIGTERM);
-  int status = 0;
   waitpid(process, &status, 0);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
   nothing = nullptr;

@@ -138,7 +138,7 @@ class HvdRefuses : public HvdTest {
 };
 
 TEST_F(HvdRefuses, AGuestThatItsOwnFilesDoNotFitInto) {
-  auto small = failureFor(8);
+  auto small = failureFor(16);
   EXPECT_EQ(small.code, FailureCode::INSUFFICIENT_MEMORY) << small.describe().cStr();
 }
 
