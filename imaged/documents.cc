@@ -139,8 +139,10 @@ schema::ImageType imageType(const Manifest& manifest, const ImageConfig& config,
   if (named.size() == 0 || named == "container") return schema::ImageType::CONTAINER;
   if (named == "kernel") return schema::ImageType::KERNEL;
   if (named == "system") return schema::ImageType::SYSTEM;
-  fail(FailureCode::INVALID, subject,
-       kj::str(kTypeKey, " is '", printable(named, 64), "', not container, kernel or system"));
+  if (named == "disk") return schema::ImageType::DISK;
+  fail(
+      FailureCode::INVALID, subject,
+      kj::str(kTypeKey, " is '", printable(named, 64), "', not container, kernel, system or disk"));
 }
 
 }  // namespace

@@ -42,6 +42,18 @@ struct ResolveRequest {
   platform @4 :Image.ImagePlatform;
 }
 
+# What became of the policy.
+struct SignatureVerdict {
+  kind @0 :Kind;
+  keyFingerprint @1 :Text;   # SHA-256 of the key as DER, as a digest
+  signedDigest @2 :Text;     # of the manifest, or of the index that leads to it
+  identity @3 :Text;         # the repository the signature names
+  enum Kind {
+    unchecked @0;            # the policy asked for nothing
+    verified @1;
+  }
+}
+
 struct ResolveResult {
   manifest @0 :Data;         # bit-exact
   manifestDigest @1 :Text;
@@ -52,6 +64,7 @@ struct ResolveResult {
   type @6 :Image.ImageType;
   container @7 :Image.ContainerConfig;
   createdUnixSeconds @8 :Int64;
+  signature @9 :SignatureVerdict;
 }
 
 struct Layer {
@@ -87,6 +100,10 @@ interface UnpackWorker {
            progress :Common.ProgressSink) -> (result :PackResult);
   # Verifies digest and diffID of every layer while reading it, flattens them without extracting
   # anything, and writes the outputs. On failure the outputs hold garbage and are thrown away.
+
+  files @3 () -> (worker :Capability);
+  # The same process, as one that reads and checks single files: `FileWorker` of
+  # image-files.capnp, which stands on this file.
 }
 
 struct LayerInput {

@@ -47,6 +47,8 @@ class Parser {
         config.maxImageBytes = count(node, name);
       } else if (name == "max-image-entries") {
         config.maxImageEntries = count(node, name);
+      } else if (name == "store") {
+        readStore(node, config);
       } else if (name == "registry") {
         for (const auto& [host, table] : tableOf(node, name)) {
           readRegistry(kj::heapString(host.str().data(), host.str().size()), table, config);
@@ -84,6 +86,16 @@ class Parser {
     auto* number = node.as_integer();
     if (number == nullptr || number->get() < 1) reject(node, key, "is not a number above 0");
     return static_cast<uint64_t>(number->get());
+  }
+
+  void readStore(const toml::node& node, ImagedConfig& config) {
+    for (const auto& [key, value] : tableOf(node, "store")) {
+      auto* number = value.as_integer();
+      if (key.str() != "quota") reject(value, key.str(), "is not a key of the store");
+      if (number == nullptr || number->get() < 0)
+        reject(value, key.str(), "is not a size in bytes");
+      config.storeQuota = static_cast<uint64_t>(number->get());
+    }
   }
 
   void readRegistry(kj::String host, const toml::node& node, ImagedConfig& config) {

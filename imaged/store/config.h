@@ -26,6 +26,9 @@ struct RegistryConfig {
 //   max-image-bytes = 17179869184      # uncompressed
 //   max-image-entries = 2000000
 //
+//   [store]
+//   quota = 107374182400               # bytes of layers and packed images; 0: no bound
+//
 //   [registry."localhost:5000"]
 //   insecure-http = true               # plain HTTP, for this registry only
 //
@@ -36,6 +39,7 @@ struct ImagedConfig {
   kj::Vector<kj::String> layoutDirectories;
   uint64_t maxImageBytes = uint64_t{16} << 30;
   uint64_t maxImageEntries = 2'000'000;
+  uint64_t storeQuota = 0;
   kj::HashMap<kj::String, RegistryConfig> registries;
 
   // Reads the file, and the files it names. A missing file means the defaults; a key nobody knows

@@ -21,6 +21,9 @@ kj::String place(const char* variable, kj::StringPtr otherwise) {
   return kj::str(value == nullptr ? otherwise : kj::StringPtr(value));
 }
 
+// Whoever held an image that has no name any more takes hold of it again within this time.
+constexpr auto kReturnGrace = 10 * kj::MINUTES;
+
 kj::AutoCloseFd openDirectory(kj::StringPtr path) {
   int raw;
   KJ_SYSCALL(raw = open(path.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC),
@@ -52,7 +55,15 @@ int main() {
 
   StoreDirectory directory(kj::mv(state));
   ImageIndex index(directory, daemon.log());
-  PullServices services{daemon.provider(), daemon.timer(), config, directory, index};
+  Collector collector(index, config.storeQuota, daemon.log());
+  PullServices services{daemon.provider(), daemon.timer(), config, directory, index, collector};
+  auto sweep = daemon.timer()
+                   .afterDelay(kReturnGrace)
+                   .then([&]() { collector.prune(schema::PruneReach::UNNAMED); })
+                   .eagerlyEvaluate([&](kj::Exception&& e) {
+                     daemon.log().error("images without a name could not be removed, ignoring",
+                                        {field("ERROR", e.getDescription())});
+                   });
   schema::ImageStore::Client store = kj::heap<ImageStoreImpl>(services, layouts, daemon.log());
   ConnectionLimits limits;
   return daemon.run(serve(daemon.provider(), daemon.timer(), kj::mv(listener), policy, limits,

@@ -41,6 +41,12 @@ int ImagedTest::stopImaged(int signal) {
   return imaged->stop(signal);
 }
 
+void ImagedTest::killAll() {
+  stopImaged(SIGKILL);
+  fetch->killWorkers();
+  unpack->killWorkers();
+}
+
 void ImagedTest::TearDown() {
   if (imaged.get() == nullptr) return;
   int status = stopImaged(SIGTERM);

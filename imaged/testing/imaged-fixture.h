@@ -28,6 +28,9 @@ class ImagedTest : public ::testing::Test {
   // Ends imaged by a signal; `startImaged` may follow.
   int stopImaged(int signal);
 
+  // Ends it and its workers as a kernel short of memory would.
+  void killAll();
+
   void TearDown() override;
 
   schema::ImageStore::Client store();

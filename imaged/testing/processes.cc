@@ -134,6 +134,21 @@ void AcceptUnit::stop() {
   }
 }
 
+void AcceptUnit::killWorkers() {
+  std::lock_guard guard(mutex);
+  for (pid_t worker : workers) {
+    // One that ended by itself is waited for here; what it ended with counts.
+    int status = 0;
+    if (waitpid(worker, &status, WNOHANG) == worker) {
+      if (WIFSIGNALED(status)) ++signalled;
+      continue;
+    }
+    kill(worker, SIGKILL);
+    waitFor(worker);
+  }
+  workers.clear();
+}
+
 void AcceptUnit::serve() {
   for (;;) {
     pollfd watched[2] = {{listener.get(), POLLIN, 0}, {wakeRead.get(), POLLIN, 0}};
@@ -147,7 +162,8 @@ void AcceptUnit::serve() {
     for (const auto& variable : environment) worker.environment.add(kj::str(variable));
     worker.descriptors.add(connection);
     worker.descriptorNames = kj::str("connection");
-    workers.add(start(worker));
+    std::lock_guard guard(mutex);
+    workers.push_back(start(worker));
     ++count;
   }
 }

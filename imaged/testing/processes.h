@@ -5,7 +5,9 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <mutex>
 #include <thread>
+#include <vector>
 
 #include <kj/io.h>
 #include <kj/string.h>
@@ -61,6 +63,9 @@ class AcceptUnit {
   uint killed() const { return signalled; }
   void stop();
 
+  // Ends all that run now by SIGKILL. They do not count as killed.
+  void killWorkers();
+
  private:
   kj::AutoCloseFd listener;
   kj::AutoCloseFd wakeRead;
@@ -69,7 +74,8 @@ class AcceptUnit {
   kj::Vector<kj::String> environment;
   std::atomic<uint> count = 0;
   std::atomic<uint> signalled = 0;
-  kj::Vector<pid_t> workers;
+  std::mutex mutex;
+  std::vector<pid_t> workers;  // not yet waited for
   std::thread thread;
 
   void serve();

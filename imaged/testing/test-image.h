@@ -51,7 +51,7 @@ void writeFile(kj::StringPtr path, kj::ArrayPtr<const kj::byte> bytes);
 // A directory that goes with the test.
 class TemporaryDirectory {
  public:
-  TemporaryDirectory();
+  explicit TemporaryDirectory(kj::StringPtr where = "/tmp");
   ~TemporaryDirectory();
   KJ_DISALLOW_COPY_AND_MOVE(TemporaryDirectory);
 

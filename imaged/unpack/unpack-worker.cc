@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 
 #include "imaged/documents.h"
+#include "imaged/unpack/file-worker.h"
 #include "imaged/unpack/layer-stream.h"
 #include "imaged/unpack/tree-writer.h"
 #include "services/runtime/failure.h"
@@ -141,6 +142,11 @@ kj::Promise<void> UnpackWorkerImpl::inspectIndex(InspectIndexContext context) {
   results.setDigest(next.digest.toString());
   results.setSize(next.size);
   results.setMediaType(next.mediaType);
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> UnpackWorkerImpl::files(FilesContext context) {
+  context.getResults().setWorker(schema::FileWorker::Client(kj::heap<FileWorkerImpl>(timer)));
   return kj::READY_NOW;
 }
 

@@ -38,6 +38,7 @@ class UnpackWorkerImpl final : public schema::UnpackWorker::Server {
   kj::Promise<void> inspect(InspectContext context) override;
   kj::Promise<void> inspectIndex(InspectIndexContext context) override;
   kj::Promise<void> pack(PackContext context) override;
+  kj::Promise<void> files(FilesContext context) override;
 
  private:
   kj::Timer& timer;
