@@ -68,7 +68,9 @@ kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
   if (options.getPolicy() != schema::PullPolicy::ALWAYS) {
     KJ_IF_MAYBE (named, services.index.find(reference)) {
       auto has = PlatformName::resolve(named->image->resolved().getPlatform());
-      if (platformFit(wanted, has) != nullptr) {
+      bool signedAsWanted =
+          services.config.acceptsVerdict(reference, named->image->resolved().getSignature());
+      if (platformFit(wanted, has) != nullptr && signedAsWanted) {
         context.getResults().setImage(imageOf(kj::mv(*named)));
         co_return;
       }

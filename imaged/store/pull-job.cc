@@ -133,8 +133,15 @@ schema::ResolveResult::Reader PullJob::resolved() {
 }
 
 void PullJob::describeRegistry(schema::Registry::Builder out) {
-  services.config.describeRegistry(reference.registry, out);
-  out.setCredentials(options.getRoot<schema::PullOptions>().asReader().getCredentials());
+  services.config.describeRegistry(reference, out);
+  auto given = options.getRoot<schema::PullOptions>().asReader().getCredentials();
+  if (!given.isNone()) out.setCredentials(given);
+}
+
+// All that one pull asks for goes over the same connections to the registry.
+schema::FetchWorker::Client PullJob::fetchWorker() {
+  if (fetcher == nullptr) fetcher = connectTo(services.provider, Edge::fetch, workerLimits());
+  return KJ_ASSERT_NONNULL(fetcher)->bootstrap<schema::FetchWorker>();
 }
 
 kj::Maybe<kj::Own<StoredImage>> PullJob::alreadyHere() {
@@ -149,10 +156,10 @@ kj::Maybe<kj::Own<StoredImage>> PullJob::alreadyHere() {
 kj::Promise<kj::Own<StoredImage>> PullJob::runRegistry() {
   report("resolve", name, 0, 0);
   {
-    auto connection = connectTo(services.provider, Edge::fetch, workerLimits());
-    auto request = connection->bootstrap<schema::FetchWorker>().resolveRequest();
+    auto request = fetchWorker().resolveRequest();
     auto wanted = request.initRequest();
     describeRegistry(wanted.initRegistry());
+    services.config.describeSignatures(reference, wanted.initSignatures());
     wanted.setRepository(reference.repository);
     KJ_IF_MAYBE (digest, reference.digest) {
       wanted.setDigest(digest->toString());
@@ -167,6 +174,7 @@ kj::Promise<kj::Own<StoredImage>> PullJob::runRegistry() {
     co_return kj::mv(*image);
   }
   co_await fetchLayers();
+  fetcher = nullptr;
   co_return co_await pack();
 }
 
@@ -204,8 +212,7 @@ kj::Promise<void> PullJob::fetchLayer(uint number) {
     }
   }
   auto file = services.directory.createUnnamed();
-  auto connection = connectTo(services.provider, Edge::fetch, workerLimits());
-  auto request = connection->bootstrap<schema::FetchWorker>().fetchBlobRequest();
+  auto request = fetchWorker().fetchBlobRequest();
   auto wanted = request.initRequest();
   describeRegistry(wanted.initRegistry());
   wanted.setRepository(reference.repository);

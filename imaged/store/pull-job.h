@@ -61,6 +61,7 @@ class PullJob : public kj::Refcounted {
   kj::Vector<kj::AutoCloseFd> blobs;  // one a layer
   uint nextLayer = 0;
   capnp::MallocMessageBuilder options;
+  kj::Maybe<kj::Own<Connection>> fetcher;  // one worker for the whole pull
   kj::Maybe<kj::ForkedPromise<kj::Own<StoredImage>>> running;
 
   void report(kj::StringPtr phase, kj::StringPtr subject, uint64_t done, uint64_t total);
@@ -73,6 +74,7 @@ class PullJob : public kj::Refcounted {
   kj::Promise<kj::Own<StoredImage>> pack();
   kj::Maybe<kj::Own<StoredImage>> alreadyHere();
   schema::ResolveResult::Reader resolved();
+  schema::FetchWorker::Client fetchWorker();
   void describeRegistry(schema::Registry::Builder out);
 };
 
