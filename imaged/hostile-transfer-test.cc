@@ -164,6 +164,15 @@ TEST_F(HostileTransferTest, R11_TenYearsAreTenSeconds) {
   EXPECT_LT(elapsed, 20 * kj::SECONDS);
 }
 
+TEST_F(HostileTransferTest, R11_ARegistryThatStaysBusySaysSo) {
+  registry.on(manifestPath(),
+              [](const Request&) { return httpAnswer(429, "", "Retry-After: 0\r\n"); });
+  auto failed = pullFailure(name);
+  EXPECT_EQ(failed.code, FailureCode::UNREACHABLE);
+  EXPECT_TRUE(says(failed, "mirror"));
+  EXPECT_EQ(registry.requests().size(), 3u);
+}
+
 TEST_F(HostileTransferTest, R11_TenThousandRedirects) {
   registry.on("/away", [](const Request& request) {
     auto number = std::stoul("0" + request.path.substr(request.path.find('?') + 1));

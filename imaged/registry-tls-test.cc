@@ -88,7 +88,7 @@ TEST_F(RegistryTlsTest, R11_AServerThatSaysNothing) {
   ScriptedRegistry server(tls());
   use(server, certificate.certificate, "stall-seconds = 1");
   server.sayNothing();
-  EXPECT_EQ(code(), FailureCode::TIMEOUT);
+  EXPECT_EQ(code(), FailureCode::UNREACHABLE);
 }
 
 TEST_F(RegistryTlsTest, R11_SilenceAfterTls) {

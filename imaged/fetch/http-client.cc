@@ -46,6 +46,14 @@ HttpClient::HttpClient(kj::UnixEventPort& port, kj::Timer& timer)
   curl_multi_setopt(multi, CURLMOPT_TIMERDATA, this);
   curl_multi_setopt(multi, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX));
   curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, kMostConnections);
+  // A multi handle learns from its first request to leave signals alone. One that ends without any
+  // would touch SIGPIPE, which the sandbox forbids.
+  CURL* first = curl_easy_init();
+  KJ_REQUIRE(first != nullptr, "no memory for a transfer");
+  KJ_DEFER(curl_easy_cleanup(first));
+  curl_easy_setopt(first, CURLOPT_NOSIGNAL, 1L);
+  curl_multi_add_handle(multi, first);
+  curl_multi_remove_handle(multi, first);
 }
 
 HttpClient::~HttpClient() noexcept(false) {

@@ -163,6 +163,10 @@ void RegistryClient::failStatus(const HttpResponse& response, kj::StringPtr subj
     case 404:
       fail(FailureCode::NOT_FOUND, subject,
            kj::str("the registry ", authority, " does not have it"), "check repository and tag");
+    case 429:
+      fail(FailureCode::UNREACHABLE, subject,
+           kj::str("the registry ", authority, " is asked too often (status 429)"),
+           "wait, log in, or give the registry a mirror in imaged.toml");
     default:
       fail(FailureCode::UNREACHABLE, subject,
            kj::str("the registry ", authority, " answers with status ", response.status));

@@ -42,6 +42,8 @@ SSL_CTX* makeContext(const ServerTls& tls) {
   if (tls.clientCertificate.size() > 0) {
     X509* wanted = certificateOf(tls.clientCertificate);
     KJ_DEFER(X509_free(wanted));
+    static constexpr unsigned char kSession[] = "test";
+    SSL_CTX_set_session_id_context(context, kSession, sizeof kSession);
     X509_STORE_add_cert(SSL_CTX_get_cert_store(context), wanted);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   }
