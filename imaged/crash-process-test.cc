@@ -142,8 +142,8 @@ class PowerCutPullTest : public ::testing::Test {
     auto run = temporary.makeDirectory("run");
     setenv("BULKHEAD_RUN", run.cStr(), 1);
     kj::Vector<kj::String> none;
-    fetch = kj::heap<AcceptUnit>(kj::str(run, "/fetch.sock"), IMAGED_FETCH, none);
-    unpack = kj::heap<AcceptUnit>(kj::str(run, "/unpack.sock"), IMAGED_UNPACK, none);
+    fetch = kj::heap<AcceptUnit>(kj::str(run, "/fetch.sock"), IMAGED_FETCH, none, 2);
+    unpack = kj::heap<AcceptUnit>(kj::str(run, "/unpack.sock"), IMAGED_UNPACK, none, 2);
     registry.serve(someImage(), "app", "1");
   }
 

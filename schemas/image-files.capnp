@@ -23,8 +23,9 @@ interface FileWorker {
   sync @2 (file :Common.File) -> ();
   # Returns once the file's bytes are on the disk.
 
-  digest @3 (file :Common.File, progress :Common.ProgressSink) -> (digest :Text, size :UInt64);
-  # Of a whole file, which is synced.
+  digest @3 (file :Common.File, progress :Common.ProgressSink, like :Text)
+      -> (digest :Text, size :UInt64);
+  # Of a whole file, which is synced; by the algorithm of the digest `like`, SHA-256 without one.
 
   readArchive @4 (archive :Common.File, members :ArchiveMembers, maxBytes :UInt64) -> ();
   # Takes an image archive (tar) apart: a pipe or a file, read once from where it stands. Errors:

@@ -10,17 +10,20 @@ $Cxx.namespace("bulkhead::schema");
 using Common = import "common.capnp";
 using Image = import "image.capnp";
 
-# The bootstrap of fetch.sock. Has TCP and no file but those passed.
+# The bootstrap of fetch.sock. Has TCP and no file but those passed. Calls of one connection share
+# its connections to registries and its tokens, and run side by side.
 interface FetchWorker {
   resolve @0 (request :ResolveRequest) -> (result :ResolveResult);
-  # Finds the manifest of one platform, verified against every digest on the way. Errors as
-  # `ImageStore.pull`.
+  # Finds the manifest of one platform, verified against every digest on the way and against the
+  # signature policy. Errors as `ImageStore.pull`, and `denied` where the policy is not met.
 
   fetchBlob @1 (request :BlobRequest, into :Common.File, progress :Common.ProgressSink)
       -> (verified :Data);
-  # Streams one blob into a descriptor opened for writing, from its offset 0. Returns the SHA-256
-  # of exactly `size` bytes received; the caller compares. Fails with `digestMismatch` as soon as
-  # size or digest cannot be right.
+  # Streams one blob into a descriptor opened for writing, from its offset 0. Returns the digest, of
+  # the algorithm that the request's has, of exactly `size` bytes received; the caller compares.
+  # Fails with `digestMismatch` as soon as size or digest cannot be right. Without `into` nothing is
+  # fetched: it fails as a fetch would where the registry itself, its mirrors aside, does not give
+  # us that blob of that repository, and returns nothing.
 }
 
 struct Registry {
@@ -32,6 +35,15 @@ struct Registry {
     https @0;
     http @1;                 # only by explicit configuration of that host
   }
+  mirrors @4 :List(Registry);    # asked first, in this order; each with what is its own
+  repositoryPrefix @5 :Text;     # of a mirror: stands there before the repository's name, or empty
+  clientCertificate @6 :Data;    # PEM, shown to this host alone; empty: none
+  clientKey @7 :Data;            # PEM
+  proxy @8 :Text;                # "http://proxy.example:3128"; empty: none
+  proxyCredentials @9 :Image.Credentials;   # none, or a password
+  tokenHosts @10 :List(Text);    # besides `host`, who may be shown the credentials for a token
+  bytesPerSecond @11 :UInt64;    # of all its transfers together; 0: no limit
+  stallSeconds @12 :UInt32;      # that a transfer may stand still; 0: 30
 }
 
 struct ResolveRequest {
@@ -40,6 +52,19 @@ struct ResolveRequest {
   tag @2 :Text;              # empty where `digest` names the manifest
   digest @3 :Text;
   platform @4 :Image.ImagePlatform;
+  signatures @5 :SignaturePolicy;
+}
+
+# Whose signature an image must carry.
+struct SignaturePolicy {
+  kind @0 :Kind;
+  keys @1 :List(Data);       # PEM, public: ECDSA on P-256, or Ed25519; any of them will do
+  identity @2 :Text;         # the repository that the signature must name; empty: the one asked
+  enum Kind {
+    insecureAcceptAnything @0;
+    reject @1;
+    sigstoreSigned @2;       # as cosign signs with a key: tag sha256-DIGITS.sig, simple signing
+  }
 }
 
 # What became of the policy.

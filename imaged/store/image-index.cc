@@ -51,7 +51,7 @@ StoredImage::StoredImage(kj::String name, kj::Array<capnp::word> wordsParam)
       root(reader.getRoot<record::ImageRecord>()) {
   auto digest = Digest::parse(resolved().getManifestDigest(), folder);
   KJ_REQUIRE(digest.hex() == folder, "the record is another image's");
-  KJ_REQUIRE(Digest::of(resolved().getManifest()) == digest, "the record is damaged");
+  KJ_REQUIRE(digest.names(resolved().getManifest()), "the record is damaged");
 }
 
 ImageIndex::ImageIndex(StoreDirectory& directory, Log& log) : directory(directory), log(log) {
@@ -200,6 +200,16 @@ kj::Own<StoredImage> ImageIndex::publish(Staging& staging, kj::StringPtr name,
     blob.damaged = false;
   }
   return stored;
+}
+
+void ImageIndex::setVerdict(kj::StringPtr name, schema::SignatureVerdict::Reader verdict) {
+  auto& image = KJ_ASSERT_NONNULL(images.find(name), "there is no such image");
+  capnp::MallocMessageBuilder message;
+  message.setRoot(image.stored->record());
+  message.getRoot<record::ImageRecord>().getResolved().setSignature(verdict);
+  auto words = capnp::messageToFlatArray(message);
+  directory.writeRecord(name, words.asBytes());
+  image.stored = kj::refcounted<StoredImage>(kj::str(name), kj::mv(words));
 }
 
 void ImageIndex::setReference(const Reference& reference, const StoredImage& image,

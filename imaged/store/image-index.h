@@ -65,6 +65,9 @@ class ImageIndex {
   kj::Own<StoredImage> publish(Staging& staging, kj::StringPtr name, capnp::MessageBuilder& record,
                                kj::ArrayPtr<StagedBlob> blobs);
 
+  // Notes what the signature policy said of an image that is here already.
+  void setVerdict(kj::StringPtr image, schema::SignatureVerdict::Reader verdict);
+
   // Points a reference at an image, from now on. The image it pointed at goes when nobody else
   // wants it.
   void setReference(const Reference& reference, const StoredImage& image, ReferenceOrigin origin);

@@ -70,7 +70,9 @@ kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
     KJ_IF_MAYBE (named, services.index.find(reference)) {
       auto damaged = services.index.isDamaged(named->image->name());
       auto has = PlatformName::resolve(named->image->resolved().getPlatform());
-      if (platformFit(wanted, has) != nullptr && !damaged) {
+      bool signedAsWanted =
+          services.config.acceptsVerdict(reference, named->image->resolved().getSignature());
+      if (platformFit(wanted, has) != nullptr && signedAsWanted && !damaged) {
         context.getResults().setImage(imageOf(kj::mv(*named)));
         co_return;
       }

@@ -9,6 +9,7 @@
 #include "sandbox-policies/imaged-policy.h"
 #include "services/runtime/crash-guard.h"
 #include "services/runtime/daemon.h"
+#include "services/runtime/failure.h"
 #include "services/runtime/passed-fds.h"
 #include "services/runtime/sandbox.h"
 #include "services/runtime/server.h"
@@ -31,6 +32,17 @@ kj::AutoCloseFd openDirectory(kj::StringPtr path) {
   return kj::AutoCloseFd(raw);
 }
 
+// A mistake in it is for a person to read, not for a debugger.
+kj::Maybe<bulkhead::ImagedConfig> readConfig(bulkhead::Log& log) {
+  using namespace bulkhead;
+  try {
+    return ImagedConfig::load(place("BULKHEAD_IMAGED_CONFIG", "/etc/bulkhead/imaged.toml"));
+  } catch (...) {
+    log.error(failureOf(kj::getCaughtExceptionAsKj()).describe());
+    return nullptr;
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -40,7 +52,9 @@ int main() {
   Daemon daemon("imaged");
   auto listener = passed.take("imaged");
   passed.expectAllTaken();
-  auto config = ImagedConfig::load(place("BULKHEAD_IMAGED_CONFIG", "/etc/bulkhead/imaged.toml"));
+  auto configured = readConfig(daemon.log());
+  if (configured == nullptr) return 1;
+  const auto& config = KJ_ASSERT_NONNULL(configured);
   auto statePath = place("STATE_DIRECTORY", "/var/lib/bulkhead/imaged");
   auto state = openDirectory(statePath);
   LayoutRoots layouts(config.layoutDirectories);

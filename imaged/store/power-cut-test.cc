@@ -138,6 +138,17 @@ TEST_F(PowerCutTest, ADamagedImageIsReplacedInOneStep) {
   EXPECT_FALSE(index.isDamaged(first.folder()));
 }
 
+TEST_F(PowerCutTest, AVerdictIsOldOrNew) {
+  point("a:1", first);
+  capnp::MallocMessageBuilder message;
+  auto verdict = message.initRoot<schema::SignatureVerdict>();
+  verdict.setKind(schema::SignatureVerdict::Kind::VERIFIED);
+  cutEverywhere([&]() {
+    index.setVerdict(first.folder(), verdict);
+    point("b:1", second);
+  });
+}
+
 TEST_F(PowerCutTest, TheQuotasVictimGoesWhole) {
   point("a:1", first);
   auto total = index.total();

@@ -118,6 +118,16 @@ kj::Maybe<kj::Own<StoredImage>> PullJob::present() {
   return services.index.findImage(digest.hex());
 }
 
+// Names an image that is here already.
+kj::Own<StoredImage> PullJob::adopt(kj::Own<StoredImage> image) {
+  auto verdict = resolved().getSignature();
+  bool news = verdict.getKind() == schema::SignatureVerdict::Kind::VERIFIED &&
+              image->resolved().getSignature().getKeyFingerprint() != verdict.getKeyFingerprint();
+  if (news) services.index.setVerdict(image->name(), verdict);
+  services.index.setReference(reference, *image, source->origin());
+  return image;
+}
+
 kj::Promise<kj::Own<StoredImage>> PullJob::run() {
   report("resolve", name, 0, 0);
   co_await source->resolve(platform.getRoot<schema::ImagePlatform>(), record());
@@ -126,8 +136,7 @@ kj::Promise<kj::Own<StoredImage>> PullJob::run() {
     // The name means this image already, so that nothing is given to anybody.
     KJ_IF_MAYBE (named, services.index.find(reference)) {
       if (named->image->name() == (*image)->name()) {
-        services.index.setReference(reference, **image, source->origin());
-        co_return kj::mv(*image);
+        co_return adopt(kj::mv(*image));
       }
     }
   }
@@ -149,7 +158,7 @@ kj::Promise<bool> PullJob::findDamagedLayers() {
   bool found = false;
   for (auto& layer : layers) {
     if (!layer.isReused()) continue;
-    auto got = co_await files.digest(duplicate(layer.fd()), name, nullptr);
+    auto got = co_await files.digest(duplicate(layer.fd()), name, layer.digest.toString(), nullptr);
     if (got.digest == layer.digest.toString()) continue;
     services.index.markBlobDamaged(layer.digest);
     found = true;
@@ -180,8 +189,7 @@ kj::Promise<kj::Own<StoredImage>> PullJob::obtain(Reuse reuse) {
   co_await fetchLayers();
   // Everything is proven by now that the source would give.
   KJ_IF_MAYBE (image, present()) {
-    services.index.setReference(reference, **image, source->origin());
-    co_return kj::mv(*image);
+    co_return adopt(kj::mv(*image));
   }
   co_return co_await pack();
 }
@@ -322,7 +330,7 @@ kj::Promise<void> PullJob::packTree(Staging& staging) {
 kj::Promise<void> PullJob::seal(Staging& staging, kj::ArrayPtr<const kj::StringPtr> names) {
   auto list = record().initFiles(static_cast<uint>(names.size()));
   for (uint i = 0; i < names.size(); ++i) {
-    auto digest = co_await files.digest(staging.open(names[i]), name, nullptr);
+    auto digest = co_await files.digest(staging.open(names[i]), name, "", nullptr);
     list[i].setName(names[i]);
     list[i].setSize(digest.size);
     list[i].setDigest(digest.digest);

@@ -85,6 +85,7 @@ class PullJob : public kj::Refcounted {
   kj::Promise<void> packTree(Staging& staging);
   kj::Promise<void> seal(Staging& staging, kj::ArrayPtr<const kj::StringPtr> names);
   kj::Maybe<kj::Own<StoredImage>> present();
+  kj::Own<StoredImage> adopt(kj::Own<StoredImage> image);
   void forgetLayers();
 
   record::ImageRecord::Builder record() { return message.getRoot<record::ImageRecord>(); }

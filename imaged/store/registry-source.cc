@@ -24,7 +24,7 @@ schema::FetchWorker::Client RegistrySource::worker() {
 }
 
 void RegistrySource::describeRegistry(schema::Registry::Builder out) {
-  config.describeRegistry(reference.registry, out);
+  config.describeRegistry(reference, out);
   auto own = credentials.getRoot<schema::Credentials>().asReader();
   if (!own.isNone()) out.setCredentials(own);
 }
@@ -41,6 +41,7 @@ kj::Promise<void> RegistrySource::resolve(schema::ImagePlatform::Reader platform
   auto request = worker().resolveRequest();
   auto wanted = request.initRequest();
   describeRegistry(wanted.initRegistry());
+  config.describeSignatures(reference, wanted.initSignatures());
   wanted.setRepository(reference.repository);
   KJ_IF_MAYBE (digest, reference.digest) {
     wanted.setDigest(digest->toString());

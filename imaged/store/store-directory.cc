@@ -227,6 +227,14 @@ kj::Array<kj::byte> StoreDirectory::read(kj::StringPtr folder, kj::StringPtr nam
 
 void StoreDirectory::write(kj::StringPtr folder, kj::StringPtr name,
                            kj::ArrayPtr<const kj::byte> bytes) {
+  replace(folderFd(folder), name, bytes);
+}
+
+void StoreDirectory::writeRecord(kj::StringPtr image, kj::ArrayPtr<const kj::byte> bytes) {
+  replace(openBelow(images, image, O_RDONLY | O_DIRECTORY), "record", bytes);
+}
+
+void StoreDirectory::replace(int target, kj::StringPtr name, kj::ArrayPtr<const kj::byte> bytes) {
   auto temporaryFile = temporaryName("file");
   bool named = false;
   KJ_DEFER(if (!named) unlinkat(temporary, temporaryFile.cStr(), 0));
@@ -240,10 +248,9 @@ void StoreDirectory::write(kj::StringPtr folder, kj::StringPtr name,
     }
     sync(fd, name);
   }
-  int target = folderFd(folder);
   renameBelow(temporary, temporaryFile, target, name, 0);
   named = true;
-  sync(target, folder);
+  sync(target, name);
 }
 
 void StoreDirectory::remove(kj::StringPtr folder, kj::StringPtr name) {

@@ -98,6 +98,9 @@ class StoreDirectory {
   // Syncs the files in it and gives the image its name, in place of one that lies there.
   void publishImage(Staging& staging, kj::StringPtr image);
 
+  // Replaces an image's record.
+  void writeRecord(kj::StringPtr image, kj::ArrayPtr<const kj::byte> bytes);
+
   // Removes an image that nobody can find any more. Open descriptors stay good.
   void removeImage(kj::StringPtr image);
 
@@ -135,6 +138,7 @@ class StoreDirectory {
   uint64_t serial = 0;
 
   int folderFd(kj::StringPtr folder) const;
+  void replace(int folder, kj::StringPtr name, kj::ArrayPtr<const kj::byte> bytes);
   kj::String temporaryName(kj::StringPtr kind);
 };
 

@@ -58,9 +58,11 @@ kj::Promise<void> FileWorkerProcess::sync(int file, kj::StringPtr subject) {
 }
 
 kj::Promise<FileWorkerProcess::FileDigest> FileWorkerProcess::digest(
-    kj::AutoCloseFd file, kj::StringPtr subject, kj::Maybe<schema::ProgressSink::Client> progress) {
+    kj::AutoCloseFd file, kj::StringPtr subject, kj::StringPtr like,
+    kj::Maybe<schema::ProgressSink::Client> progress) {
   auto request = get().digestRequest();
   request.setFile(makeFile(kj::mv(file)));
+  request.setLike(like);
   KJ_IF_MAYBE (sink, progress) {
     request.setProgress(kj::mv(*sink));
   }

@@ -48,8 +48,8 @@ class FileWorkerProcess {
     kj::String digest;
     uint64_t size;
   };
-  // `progress` may be null.
-  kj::Promise<FileDigest> digest(kj::AutoCloseFd file, kj::StringPtr subject,
+  // By the algorithm of the digest `like`, SHA-256 where it is empty. `progress` may be null.
+  kj::Promise<FileDigest> digest(kj::AutoCloseFd file, kj::StringPtr subject, kj::StringPtr like,
                                  kj::Maybe<schema::ProgressSink::Client> progress);
 
  private:

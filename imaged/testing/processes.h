@@ -50,9 +50,10 @@ class RunningProcess {
 // What a socket unit with Accept=yes does: a process of its own for every connection.
 class AcceptUnit {
  public:
-  // Serves `socket` with `program`, which gets the connection as "connection".
+  // Serves `socket` with `program`, which gets the connection as "connection". What the workers
+  // write to standard error goes to a copy of `log`.
   AcceptUnit(kj::StringPtr socket, kj::StringPtr program,
-             kj::ArrayPtr<const kj::String> environment);
+             kj::ArrayPtr<const kj::String> environment, int log);
   // Waits for the workers to end.
   ~AcceptUnit() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(AcceptUnit);
@@ -70,6 +71,7 @@ class AcceptUnit {
   kj::AutoCloseFd listener;
   kj::AutoCloseFd wakeRead;
   kj::AutoCloseFd wakeWrite;
+  kj::AutoCloseFd log;
   kj::String program;
   kj::Vector<kj::String> environment;
   std::atomic<uint> count = 0;

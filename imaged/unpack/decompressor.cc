@@ -112,8 +112,12 @@ class Zstd final : public Decompressor {
 
 }  // namespace
 
-BlobSource::BlobSource(int fd, uint64_t size, kj::String subject)
-    : fd(fd), size(size), name(kj::mv(subject)), buffer(kj::heapArray<kj::byte>(kBuffer)) {}
+BlobSource::BlobSource(int fd, uint64_t size, kj::String subject, DigestAlgorithm algorithm)
+    : fd(fd),
+      size(size),
+      name(kj::mv(subject)),
+      buffer(kj::heapArray<kj::byte>(kBuffer)),
+      hash(algorithm) {}
 
 kj::ArrayPtr<const kj::byte> BlobSource::peek() {
   if (taken == filled && position < size) {

@@ -18,7 +18,8 @@ namespace bulkhead {
 class BlobSource {
  public:
   // `subject` names the layer in errors.
-  BlobSource(int fd, uint64_t size, kj::String subject);
+  BlobSource(int fd, uint64_t size, kj::String subject,
+             DigestAlgorithm algorithm = DigestAlgorithm::sha256);
 
   // The bytes at hand; none at the end of the file or after `size` bytes.
   kj::ArrayPtr<const kj::byte> peek();
@@ -39,7 +40,7 @@ class BlobSource {
   size_t taken = 0;
   size_t filled = 0;
   uint64_t position = 0;
-  Sha256 hash;
+  Hash hash;
 };
 
 // A stream of bytes taken out of its compression.

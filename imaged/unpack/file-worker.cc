@@ -63,10 +63,10 @@ kj::Promise<void> FileWorkerImpl::copy(CopyContext context) {
   auto from = co_await takeFd(params.getFrom(), digest);
   auto into = co_await takeFd(params.getInto(), digest);
   auto expected = Digest::parse(digest, "copy");
+  Hash hash(expected.algorithm());
   uint64_t size = params.getSize();
   Progress progress(timer, sinkOf(params));
   auto buffer = kj::heapArray<kj::byte>(kChunk);
-  Sha256 hash;
   uint64_t position = 0;
   for (;;) {
     auto want = static_cast<size_t>(kj::min(size - position + 1, uint64_t{kChunk}));
@@ -105,7 +105,8 @@ kj::Promise<void> FileWorkerImpl::digest(DigestContext context) {
   KJ_SYSCALL(fstat(file, &status));
   auto size = static_cast<uint64_t>(status.st_size);
   auto buffer = kj::heapArray<kj::byte>(kChunk);
-  Sha256 hash;
+  auto like = params.getLike();
+  Hash hash(like.size() == 0 ? DigestAlgorithm::sha256 : Digest::parse(like, "file").algorithm());
   uint64_t position = 0;
   for (;;) {
     auto count = readAt(file, position, buffer, "file");

@@ -18,7 +18,7 @@ namespace bulkhead {
 namespace {
 
 constexpr kj::StringPtr kSubject = "image archive"_kj;
-constexpr kj::StringPtr kBlobs = "blobs/sha256/"_kj;
+constexpr kj::StringPtr kBlobs = "blobs/"_kj;
 constexpr size_t kBuffer = 1u << 20;
 constexpr uint64_t kMostMembers = 2048;
 constexpr size_t kMostLayers = 200;
@@ -85,7 +85,8 @@ kj::Promise<void> readImageArchive(int archive, schema::ArchiveMembers::Client m
     create.setName(entry.path);
     create.setSize(entry.size);
     auto file = co_await takeFd(create.send().getFile(), entry.path);
-    Sha256 hash;
+    bool is512 = entry.path.startsWith("blobs/sha512/");
+    Hash hash(is512 ? DigestAlgorithm::sha512 : DigestAlgorithm::sha256);
     uint64_t position = 0;
     for (;;) {
       auto bytes = reader.content();
@@ -95,7 +96,8 @@ kj::Promise<void> readImageArchive(int archive, schema::ArchiveMembers::Client m
       position += bytes.size();
     }
     auto digest = hash.finish();
-    if (entry.path.startsWith(kBlobs) && entry.path.slice(kBlobs.size()) != digest.hex()) {
+    bool isBlob = entry.path.startsWith(kBlobs);
+    if (isBlob && entry.path != kj::str(kBlobs, digest.algorithmName(), "/", digest.hex())) {
       fail(FailureCode::DIGEST_MISMATCH, kSubject,
            kj::str("the member ", entry.path, " has the digest ", digest));
     }

@@ -20,9 +20,10 @@ LayerStream::LayerStream(int fd, schema::Layer::Reader layer, uint number, ByteB
     : expected(Digest::parse(layer.getDigest(), nameOf(layer, number))),
       expectedDiff(Digest::parse(layer.getDiffId(), nameOf(layer, number))),
       budget(budget),
-      blob(fd, layer.getSize(), nameOf(layer, number)),
+      blob(fd, layer.getSize(), nameOf(layer, number), expected.algorithm()),
       decompressor(makeDecompressor(layer.getCompression(), blob)),
-      buffer(kj::heapArray<kj::byte>(kBuffer)) {}
+      buffer(kj::heapArray<kj::byte>(kBuffer)),
+      hash(expectedDiff.algorithm()) {}
 
 kj::ArrayPtr<const kj::byte> LayerStream::peek() {
   if (taken == filled) {

@@ -40,7 +40,7 @@ class LayerStream final : public ByteSource {
   kj::Array<kj::byte> buffer;
   size_t taken = 0;
   size_t filled = 0;
-  Sha256 hash;
+  Hash hash;
 };
 
 }  // namespace bulkhead
