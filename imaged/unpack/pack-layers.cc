@@ -115,7 +115,8 @@ class Packing {
         if (i == 0) {
           tree.apply(kj::mv(entry), member);
         } else {
-          tree.memory().take(TreeMemory::sizeOf(entry), stream.subject());
+          tree.memory().take(TreeMemory::sizeOf(entry) + UpperLayers::sizeOf(entry),
+                             stream.subject());
           recorded[i].add(kj::mv(entry));
         }
         if (now) {

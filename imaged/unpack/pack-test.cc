@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whole layers into whole outputs, checked with other people's tools.
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <kj/debug.h>
+#include <kj/thread.h>
 
 #include "imaged/testing/pack-fixture.h"
 #include "imaged/testing/processes.h"
@@ -201,6 +203,39 @@ TEST_F(PackTest, HiddenContentTakesNoSpace) {
           .file("opaque/.wh..wh..opq", "")
           .finish());
   EXPECT_LT(squashfs().size(), 16'384u);
+}
+
+// The download runs beside: the worker reads what is there and waits for more.
+TEST_F(PackTest, ABlobThatIsStillArriving) {
+  auto content = kj::heapString(3'000'000);
+  for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * i / 977);
+  auto tar = TarBuilder().file("big", content).finish();
+  auto blob = gzip(tar);
+  enum class Ending { complete, cutOff };
+  for (auto ending : {Ending::complete, Ending::cutOff}) {
+    clear();
+    add(blob, tar, Compression::GZIP);
+    int ends[2];
+    KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
+    layers[0].arrival = kj::AutoCloseFd(ends[0]);
+    kj::AutoCloseFd news(ends[1]);
+    KJ_SYSCALL(ftruncate(layers[0].blob, 0));
+    kj::Thread download([&]() {
+      size_t end = ending == Ending::complete ? blob.size() : blob.size() / 2;
+      constexpr size_t kPiece = 10'000;
+      for (size_t at = 0; at < end; at += kPiece) {
+        writeAt(layers[0].blob, at, blob.slice(at, kj::min(at + kPiece, end)));
+        KJ_SYSCALL(write(news, "n", 1));
+      }
+      news = nullptr;
+    });
+    if (ending == Ending::complete) {
+      auto path = save(squashfs());
+      EXPECT_EQ(testing::runForOutput({"unsquashfs", "-cat", path, "big"}).size(), content.size());
+    } else {
+      EXPECT_EQ(packFailure().code, FailureCode::INVALID);
+    }
+  }
 }
 
 TEST_F(PackTest, ArchivesOneBehindTheOtherAreOneFileSystem) {

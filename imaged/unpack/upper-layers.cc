@@ -27,7 +27,13 @@ void UpperLayers::endLayer() {
   pending.clear();
 }
 
+uint64_t UpperLayers::sizeOf(const TarEntry& entry) {
+  // The name in a list, then in a set, and what the allocator adds.
+  return entry.path.size() + 96;
+}
+
 bool UpperLayers::hide(kj::StringPtr path) const {
+  if (above.named.size() + above.covering.size() + above.opaque.size() == 0) return false;
   if (above.named.contains(path) || above.covering.contains(path)) return true;
   if (above.opaque.contains(""_kj)) return true;
   for (size_t i = path.size(); i-- > 0;) {

@@ -18,6 +18,9 @@ class UpperLayers {
   // One member of the layer being read. Its own layer is not affected by it.
   void add(const TarEntry& entry);
 
+  // What remembering it takes, in bytes.
+  static uint64_t sizeOf(const TarEntry& entry);
+
   // The layer is complete: from here on it covers what comes.
   void endLayer();
 
