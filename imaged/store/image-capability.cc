@@ -109,6 +109,20 @@ kj::Promise<void> ImageImpl::blockImage(BlockImageContext context) {
   return kj::READY_NOW;
 }
 
+kj::Promise<void> ImageImpl::verityTree(VerityTreeContext context) {
+  require(schema::ImageType::CONTAINER);
+  auto record = named.image->record();
+  if (record.getVerityRoot().size() == 0) {
+    fail(FailureCode::NOT_FOUND, reference(), "the image was packed without a hash tree",
+         "remove it and pull it again");
+  }
+  auto results = context.getResults();
+  results.setTree(makeFile(services.directory.openImageFile(name(), kVerityFile)));
+  results.setRootHash(record.getVerityRoot());
+  results.setSalt(record.getVeritySalt());
+  return kj::READY_NOW;
+}
+
 kj::Promise<void> ImageImpl::document(DocumentContext context) {
   auto resolved = named.image->resolved();
   switch (context.getParams().getKind()) {
@@ -171,7 +185,9 @@ kj::Promise<void> ImageImpl::verify(VerifyContext context) {
   auto params = context.getParams();
   kj::Maybe<schema::ProgressSink::Client> sink;
   if (params.hasProgress()) sink = params.getProgress();
-  ImageVerifier verifier(services, *named.image, kj::mv(sink));
+  // It may have been published anew since.
+  auto image = KJ_ASSERT_NONNULL(services.index.findImage(name()), "a held image is gone");
+  ImageVerifier verifier(services, kj::mv(image), kj::mv(sink));
   auto checks = co_await verifier.run();
   auto out = context.getResults().initReport().initChecks(static_cast<uint>(checks.size()));
   for (uint i = 0; i < out.size(); ++i) {

@@ -15,10 +15,10 @@ constexpr size_t kMostRecord = 64u << 20;
 
 }  // namespace
 
-ImageVerifier::ImageVerifier(ImageServices services, const StoredImage& image,
+ImageVerifier::ImageVerifier(ImageServices services, kj::Own<StoredImage> imageParam,
                              kj::Maybe<schema::ProgressSink::Client> sink)
     : services(services),
-      image(image),
+      image(kj::mv(imageParam)),
       progress(services.timer, kj::mv(sink)),
       files(services.provider, services.timer) {}
 
@@ -28,13 +28,13 @@ void ImageVerifier::note(kj::StringPtr subject, Result result, kj::StringPtr pro
 
 // The record is in memory as it was read or written; what lies on the disk must still be that.
 void ImageVerifier::checkDocuments() {
-  auto resolved = image.resolved();
+  auto resolved = image->resolved();
   bool sound = false;
   kj::String problem;
   try {
-    auto bytes = readWholeFile(services.directory.openImageFile(image.name(), "record"),
+    auto bytes = readWholeFile(services.directory.openImageFile(image->name(), "record"),
                                kMostRecord, "record");
-    sound = bytes == image.bytes();
+    sound = bytes == image->bytes();
     if (!sound) problem = kj::str("the record on the disk is another one than was read");
   } catch (...) {
     problem = kj::str(failureOf(kj::getCaughtExceptionAsKj()).message);
@@ -63,7 +63,7 @@ kj::Promise<ImageVerifier::Result> ImageVerifier::compare(kj::AutoCloseFd file,
 kj::Promise<void> ImageVerifier::checkPackedFile(schema::PackedFile::Reader file) {
   kj::Maybe<kj::AutoCloseFd> opened;
   try {
-    opened = services.directory.openImageFile(image.name(), file.getName());
+    opened = services.directory.openImageFile(image->name(), file.getName());
   } catch (...) {
     note(file.getName(), Result::MISSING, failureOf(kj::getCaughtExceptionAsKj()).message);
   }
@@ -71,12 +71,12 @@ kj::Promise<void> ImageVerifier::checkPackedFile(schema::PackedFile::Reader file
     auto result = co_await compare(kj::mv(*fd), file.getName(), file.getDigest(), file.getSize());
     if (result == Result::INTACT) co_return;
   }
-  services.index.markDamaged(image.name());
+  services.index.markDamaged(image->name());
 }
 
 kj::Promise<void> ImageVerifier::checkLayer(schema::Layer::Reader layer) {
   auto subject = kj::str("layer ", layer.getDigest());
-  auto digest = Digest::parse(layer.getDigest(), image.name());
+  auto digest = Digest::parse(layer.getDigest(), image->name());
   kj::Maybe<kj::AutoCloseFd> opened;
   try {
     opened = services.directory.openBlob(digest.hex());
@@ -88,26 +88,26 @@ kj::Promise<void> ImageVerifier::checkLayer(schema::Layer::Reader layer) {
     if (result == Result::INTACT) co_return;
   }
   services.index.markBlobDamaged(digest);
-  services.index.markDamaged(image.name());
+  services.index.markDamaged(image->name());
 }
 
 kj::Promise<kj::Vector<ImageVerifier::Check>> ImageVerifier::run() {
   checkDocuments();
-  auto packed = image.record().getFiles();
+  auto packed = image->record().getFiles();
   for (auto file : packed) co_await checkPackedFile(file);
   if (packed.size() == 0) {
-    for (auto name : packedFiles(image.resolved().getType())) {
+    for (auto name : packedFiles(image->resolved().getType())) {
       note(name, Result::UNKNOWN, "packed by an older version, which recorded no digest");
     }
   }
   kj::HashSet<kj::StringPtr> seen;
-  for (auto layer : image.resolved().getLayers()) {
+  for (auto layer : image->resolved().getLayers()) {
     if (seen.contains(layer.getDigest())) continue;
     seen.insert(layer.getDigest());
     co_await checkLayer(layer);
   }
   for (const auto& check : checks) {
-    if (check.result == Result::DAMAGED) services.index.markDamaged(image.name());
+    if (check.result == Result::DAMAGED) services.index.markDamaged(image->name());
   }
   co_return kj::mv(checks);
 }

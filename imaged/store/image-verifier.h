@@ -10,8 +10,8 @@ namespace bulkhead {
 // damaged is marked so in the index.
 class ImageVerifier {
  public:
-  // Everything is borrowed; `sink` may be null.
-  ImageVerifier(ImageServices services, const StoredImage& image,
+  // Services are borrowed; `sink` may be null.
+  ImageVerifier(ImageServices services, kj::Own<StoredImage> image,
                 kj::Maybe<schema::ProgressSink::Client> sink);
 
   struct Check {
@@ -23,7 +23,7 @@ class ImageVerifier {
 
  private:
   ImageServices services;
-  const StoredImage& image;
+  kj::Own<StoredImage> image;
   Progress progress;
   FileWorkerProcess files;
   kj::Vector<Check> checks;
