@@ -118,7 +118,14 @@ TEST_F(ImageTest, DetailsSayWhatIsStored) {
   ASSERT_EQ(details.getLayers().size(), 2u);
   EXPECT_EQ(details.getLayers()[0].getCompression(), "gzip");
   EXPECT_TRUE(details.getLayers()[1].getStored());
-  ASSERT_EQ(details.getPacked().size(), 1u);
+  ASSERT_EQ(details.getPacked().size(), 2u);
+  EXPECT_EQ(details.getPacked()[1].getName(), "root.verity");
+  auto verity = image.verityTreeRequest().send().wait(io.waitScope);
+  EXPECT_EQ(verity.getRootHash().size(), 32u);
+  auto tree = takeFd(verity.getTree(), "tree").wait(io.waitScope);
+  char superblock[6];
+  EXPECT_EQ(pread(tree, superblock, sizeof superblock, 0), 6);
+  EXPECT_EQ(std::string(superblock, 6), "verity");
   EXPECT_EQ(details.getPacked()[0].getName(), "root.squashfs");
   EXPECT_EQ(details.getPacked()[0].getSize() % 4096, 0u);
   EXPECT_EQ(details.getSignature().getKind(), schema::ImageSignature::Kind::UNCHECKED);

@@ -134,6 +134,9 @@ interface UnpackWorker {
 struct LayerInput {
   blob @0 :Common.File;     # opened for reading
   layer @1 :Layer;
+  arrival @2 :Common.File;  # of a blob that is still being written: the reading end of a pipe, which
+                            # yields a byte or more whenever the file has grown, and its end when
+                            # nothing will be added. The highest layer is read first
 }
 
 struct PackOutputs {
@@ -145,8 +148,11 @@ struct PackOutputs {
       bootArchive @3 :Common.File;  # CPIO of modules the initial file system must load
       metadata @4 :Common.File;
     }
-    cpio @5 :Common.File;           # a system image as an uncompressed "newc" archive
+    cpio @5 :Common.File;           # a system image as an uncompressed "newc" archive; archives
+                                    # one behind the other are one initial file system
   }
+  verity @6 :Common.File;   # for a squashfs, optional, empty, opened for reading and writing: its
+                            # dm-verity superblock and hash tree
 }
 
 struct PackLimits {
@@ -158,4 +164,7 @@ struct PackResult {
   bytes @0 :UInt64;          # written, padding included
   entries @1 :UInt64;
   kernelVersion @2 :Text;    # of a kernel image
+  verityRoot @3 :Data;       # root hash; empty where no `verity` was asked for
+  veritySalt @4 :Data;       # follows from the layers alone, as everything here does
+  verityBytes @5 :UInt64;    # of superblock and hash tree
 }

@@ -232,6 +232,11 @@ interface Image {
   blockImage @7 () -> (file :Common.File, format :DiskFormat);
   # Of a disk image: a read-only descriptor of the disk's bytes. Errors: `invalid` for another type.
 
+  verityTree @8 () -> (tree :Common.File, rootHash :Data, salt :Data);
+  # Of a container: a read-only descriptor of the root file system's dm-verity superblock and hash
+  # tree, and the SHA-256 that vouches for both. Errors: `notFound` for an image that was packed
+  # without one.
+
   enum DiskFormat {
     raw @0;
     qcow2 @1;

@@ -121,8 +121,7 @@ kj::Promise<void> ArchiveSource::resolveDocker(schema::UnpackWorker::Client work
   out.setResolved(result.getResult());
 }
 
-kj::Promise<kj::Own<StagedFile>> ArchiveSource::fetch(schema::Layer::Reader layer,
-                                                      schema::ProgressSink::Client) {
+kj::Maybe<kj::Own<StagedFile>> ArchiveSource::take(schema::Layer::Reader layer) {
   auto digest = Digest::parse(layer.getDigest(), "archive");
   for (auto& part : content->parts) {
     KJ_IF_MAYBE (its, part.value.digest) {
@@ -132,12 +131,15 @@ kj::Promise<kj::Own<StagedFile>> ArchiveSource::fetch(schema::Layer::Reader laye
              kj::str("the archive's blob has ", part.value.size, " bytes; ", layer.getSize(),
                      " were announced"));
       }
-      auto file = kj::mv(part.value.file);
-      co_await files.sync(file->fd(), digest.toString());
-      co_return kj::mv(file);
+      return kj::mv(part.value.file);
     }
   }
-  fail(FailureCode::NOT_FOUND, digest.toString(), "the archive has no such blob");
+  return nullptr;
+}
+
+kj::Promise<void> ArchiveSource::fetch(schema::Layer::Reader layer, int,
+                                       schema::ProgressSink::Client) {
+  fail(FailureCode::NOT_FOUND, layer.getDigest(), "the archive has no such blob");
 }
 
 }  // namespace bulkhead

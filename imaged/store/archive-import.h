@@ -31,8 +31,9 @@ class ArchiveSource final : public ImageSource {
   kj::Promise<void> resolve(schema::ImagePlatform::Reader platform,
                             record::ImageRecord::Builder out) override;
   kj::Promise<bool> allows(schema::Layer::Reader, ImageIndex::Standing) override { return false; }
-  kj::Promise<kj::Own<StagedFile>> fetch(schema::Layer::Reader layer,
-                                         schema::ProgressSink::Client progress) override;
+  kj::Maybe<kj::Own<StagedFile>> take(schema::Layer::Reader layer) override;
+  kj::Promise<void> fetch(schema::Layer::Reader layer, int into,
+                          schema::ProgressSink::Client progress) override;
   ReferenceOrigin origin() const override { return ReferenceOrigin::LOCAL; }
 
  private:

@@ -109,6 +109,20 @@ kj::Promise<void> ImageImpl::blockImage(BlockImageContext context) {
   return kj::READY_NOW;
 }
 
+kj::Promise<void> ImageImpl::verityTree(VerityTreeContext context) {
+  require(schema::ImageType::CONTAINER);
+  auto record = named.image->record();
+  if (record.getVerityRoot().size() == 0) {
+    fail(FailureCode::NOT_FOUND, reference(), "the image was packed without a hash tree",
+         "remove it and pull it again");
+  }
+  auto results = context.getResults();
+  results.setTree(makeFile(services.directory.openImageFile(name(), kVerityFile)));
+  results.setRootHash(record.getVerityRoot());
+  results.setSalt(record.getVeritySalt());
+  return kj::READY_NOW;
+}
+
 kj::Promise<void> ImageImpl::document(DocumentContext context) {
   auto resolved = named.image->resolved();
   switch (context.getParams().getKind()) {

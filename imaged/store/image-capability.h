@@ -31,6 +31,7 @@ class ImageImpl final : public schema::Image::Server {
   kj::Promise<void> verify(VerifyContext context) override;
   kj::Promise<void> layer(LayerContext context) override;
   kj::Promise<void> blockImage(BlockImageContext context) override;
+  kj::Promise<void> verityTree(VerityTreeContext context) override;
 
   schema::ImageType type() const { return named.image->resolved().getType(); }
   kj::StringPtr reference() const { return named.reference; }

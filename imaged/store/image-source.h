@@ -21,9 +21,14 @@ class ImageSource {
   // no right to the bytes: only what the source would give may be taken from elsewhere.
   virtual kj::Promise<bool> allows(schema::Layer::Reader layer, ImageIndex::Standing standing) = 0;
 
-  // One layer, verified and synced. `progress` is of its compressed bytes.
-  virtual kj::Promise<kj::Own<StagedFile>> fetch(schema::Layer::Reader layer,
-                                                 schema::ProgressSink::Client progress) = 0;
+  // One layer that lies in a file of the store already, verified.
+  virtual kj::Maybe<kj::Own<StagedFile>> take(schema::Layer::Reader) { return nullptr; }
+
+  // Brings one layer into an empty file, from its beginning to its end, and verifies it. The file is
+  // the caller's until the promise resolves. `progress` is of its compressed bytes, which are in the
+  // file when they are reported.
+  virtual kj::Promise<void> fetch(schema::Layer::Reader layer, int into,
+                                  schema::ProgressSink::Client progress) = 0;
 
   virtual ReferenceOrigin origin() const = 0;
 };

@@ -62,19 +62,17 @@ kj::Promise<void> LayoutSource::resolve(schema::ImagePlatform::Reader platform,
       out);
 }
 
-kj::Promise<kj::Own<StagedFile>> LayoutSource::fetch(schema::Layer::Reader layer,
-                                                     schema::ProgressSink::Client progress) {
+kj::Promise<void> LayoutSource::fetch(schema::Layer::Reader layer, int into,
+                                      schema::ProgressSink::Client progress) {
   auto digest = Digest::parse(layer.getDigest(), "layout");
   auto from = co_await layout.blob(digest);
-  auto file = directory.stageFile();
   auto request = files.get().copyRequest();
   request.setFrom(makeFile(kj::mv(from)));
-  request.setInto(makeFile(duplicate(file->fd())));
+  request.setInto(makeFile(duplicate(into)));
   request.setDigest(layer.getDigest());
   request.setSize(layer.getSize());
   request.setProgress(kj::mv(progress));
   co_await withWorker(request.send().ignoreResult(), digest.toString(), "unpack");
-  co_return kj::mv(file);
 }
 
 }  // namespace bulkhead

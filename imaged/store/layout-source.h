@@ -21,24 +21,19 @@ kj::Promise<void> resolveLayout(schema::UnpackWorker::Client worker, kj::Array<k
 // can change them afterwards. Everything but the layout is borrowed.
 class LayoutSource final : public ImageSource {
  public:
-  LayoutSource(kj::LowLevelAsyncIoProvider& provider, StoreDirectory& directory,
-               FileWorkerProcess& files, const Reference& reference, Layout layout)
-      : provider(provider),
-        directory(directory),
-        files(files),
-        reference(reference),
-        layout(kj::mv(layout)) {}
+  LayoutSource(kj::LowLevelAsyncIoProvider& provider, FileWorkerProcess& files,
+               const Reference& reference, Layout layout)
+      : provider(provider), files(files), reference(reference), layout(kj::mv(layout)) {}
 
   kj::Promise<void> resolve(schema::ImagePlatform::Reader platform,
                             record::ImageRecord::Builder out) override;
   kj::Promise<bool> allows(schema::Layer::Reader, ImageIndex::Standing) override { return false; }
-  kj::Promise<kj::Own<StagedFile>> fetch(schema::Layer::Reader layer,
-                                         schema::ProgressSink::Client progress) override;
+  kj::Promise<void> fetch(schema::Layer::Reader layer, int into,
+                          schema::ProgressSink::Client progress) override;
   ReferenceOrigin origin() const override { return ReferenceOrigin::LOCAL; }
 
  private:
   kj::LowLevelAsyncIoProvider& provider;
-  StoreDirectory& directory;
   FileWorkerProcess& files;
   const Reference& reference;
   Layout layout;

@@ -7,7 +7,7 @@
 namespace bulkhead {
 namespace {
 
-constexpr kj::StringPtr kContainer[] = {kRootFile};
+constexpr kj::StringPtr kContainer[] = {kRootFile, kVerityFile};
 constexpr kj::StringPtr kSystem[] = {kSystemFile};
 constexpr kj::StringPtr kDisk[] = {kDiskFile};
 constexpr kj::StringPtr kKernel[] = {kKernelFile, kAddonsFile, kBootFile, kMetadataFile};
@@ -33,6 +33,7 @@ void fillOutputs(schema::ImageType type, Staging& staging, kj::StringPtr subject
   switch (type) {
     case schema::ImageType::CONTAINER:
       outputs.setSquashfs(makeFile(staging.create(kRootFile)));
+      outputs.setVerity(makeFile(staging.create(kVerityFile)));
       return;
     case schema::ImageType::SYSTEM:
       outputs.setCpio(makeFile(staging.create(kSystemFile)));

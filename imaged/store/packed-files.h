@@ -8,6 +8,7 @@ namespace bulkhead {
 
 // The files of a packed image, beside its record.
 constexpr kj::StringPtr kRootFile = "root.squashfs"_kj;
+constexpr kj::StringPtr kVerityFile = "root.verity"_kj;  // dm-verity superblock and hash tree
 constexpr kj::StringPtr kSystemFile = "system.cpio"_kj;
 constexpr kj::StringPtr kDiskFile = "disk.img"_kj;
 constexpr kj::StringPtr kKernelFile = "kernel"_kj;

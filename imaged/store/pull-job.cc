@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imaged/store/pull-job.h"
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <kj/debug.h>
 
@@ -21,6 +24,27 @@ constexpr uint64_t kMostCompressed = uint64_t{64} << 30;
 // What so many bytes take on a disk, about.
 constexpr uint64_t onDisk(uint64_t bytes) { return (bytes + 4095) / 4096 * 4096; }
 
+struct Pipe {
+  kj::AutoCloseFd read;
+  kj::AutoCloseFd write;
+};
+
+// The writing end does not block: whoever does not read hears less.
+Pipe makeWatch() {
+  int ends[2];
+  KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
+  Pipe pipe{kj::AutoCloseFd(ends[0]), kj::AutoCloseFd(ends[1])};
+  int on = 1;
+  KJ_SYSCALL(ioctl(pipe.write, FIONBIO, &on));
+  return pipe;
+}
+
+void tellGrowth(int watcher) {
+  // A full pipe tells as much, and a reader that is gone needs to know nothing.
+  ssize_t written = write(watcher, "", 1);
+  (void)written;
+}
+
 using DiskResponse = capnp::Response<schema::FileWorker::ExtractDiskResults>;
 
 }  // namespace
@@ -34,7 +58,10 @@ class PullJob::PhaseProgress final : public schema::ProgressSink::Server {
   kj::Promise<void> report(ReportContext context) override {
     auto progress = context.getParams().getProgress();
     KJ_IF_MAYBE (job, link->job) {
-      job->report(phase, subject, progress.getDone(), progress.getTotal());
+      // What goes on beside the fetching is told when that is over.
+      if (!job->isFetching()) {
+        job->report(phase, subject, progress.getDone(), progress.getTotal());
+      }
     }
     return kj::READY_NOW;
   }
@@ -43,6 +70,26 @@ class PullJob::PhaseProgress final : public schema::ProgressSink::Server {
   kj::Own<Link> link;
   kj::StringPtr phase;  // a literal
   kj::String subject;
+};
+
+// Passes a layer's progress on, also to whoever reads the layer while it arrives.
+class PullJob::LayerProgress final : public schema::ProgressSink::Server {
+ public:
+  LayerProgress(kj::Own<Link> link, uint number) : link(kj::mv(link)), number(number) {}
+
+  kj::Promise<void> report(ReportContext context) override {
+    auto progress = context.getParams().getProgress();
+    KJ_IF_MAYBE (job, link->job) {
+      job->report("fetch", job->resolved().getLayers()[number].getDigest(), progress.getDone(),
+                  progress.getTotal());
+      for (auto& watcher : job->layers[number].watchers) tellGrowth(watcher);
+    }
+    return kj::READY_NOW;
+  }
+
+ private:
+  kj::Own<Link> link;
+  uint number;
 };
 
 PullJob::Listener::Listener(PullJob& job, kj::Maybe<schema::ProgressSink::Client> sink)
@@ -87,13 +134,12 @@ void PullJob::start(schema::ImagePlatform::Reader wanted, kj::Own<ImageSource> f
 
 void PullJob::startRegistry(schema::ImagePlatform::Reader wanted,
                             schema::Credentials::Reader credentials) {
-  start(wanted, kj::heap<RegistrySource>(services.provider, services.config, services.directory,
-                                         files, reference, credentials));
+  start(wanted, kj::heap<RegistrySource>(services.provider, services.config, reference,
+                                         credentials));
 }
 
 void PullJob::startLayout(schema::ImagePlatform::Reader wanted, Layout layout) {
-  start(wanted, kj::heap<LayoutSource>(services.provider, services.directory, files, reference,
-                                       kj::mv(layout)));
+  start(wanted, kj::heap<LayoutSource>(services.provider, files, reference, kj::mv(layout)));
 }
 
 void PullJob::startArchive(kj::AutoCloseFd archive) {
@@ -186,12 +232,13 @@ kj::Promise<kj::Own<StoredImage>> PullJob::obtain(Reuse reuse) {
     }
   }
   if (missing > 0) services.collector.makeRoom(missing, name);
+  if (present() == nullptr && !mayBeDisk()) co_return co_await packArriving();
   co_await fetchLayers();
   // Everything is proven by now that the source would give.
   KJ_IF_MAYBE (image, present()) {
     co_return adopt(kj::mv(*image));
   }
-  co_return co_await pack();
+  co_return co_await packComplete();
 }
 
 void PullJob::forgetLayers() {
@@ -207,13 +254,18 @@ kj::Promise<void> PullJob::plan(Reuse reuse) {
   forgetLayers();
   auto wanted = resolved().getLayers();
   for (uint i = 0; i < wanted.size(); ++i) {
-    layers.add(LayerFile{Digest::parse(wanted[i].getDigest(), name), {}, {}, {}});
+    layers.add(LayerFile{Digest::parse(wanted[i].getDigest(), name), {}, {}, {}, false, {}});
     auto& layer = layers[i];
     // The empty layer is in many images, and many times.
     for (uint j = 0; j < i && layer.same == nullptr; ++j) {
       if (layers[j].digest == layer.digest) layer.same = j;
     }
-    if (layer.same != nullptr || reuse == Reuse::none) continue;
+    if (layer.same != nullptr) continue;
+    KJ_IF_MAYBE (taken, source->take(wanted[i])) {
+      layer.staged = kj::mv(*taken);
+      layer.isComplete = true;
+    }
+    if (layer.isComplete || reuse == Reuse::none) continue;
     auto standing = services.index.standing(reference, layer.digest);
     if (standing == ImageIndex::Standing::absent) continue;
     if (!co_await source->allows(wanted[i], standing)) continue;
@@ -222,68 +274,99 @@ kj::Promise<void> PullJob::plan(Reuse reuse) {
     auto stored = services.directory.openBlob(layers[i].digest.hex());
     services.index.pinBlob(layers[i].digest);
     layers[i].stored = kj::mv(stored);
+    layers[i].isComplete = true;
   }
 }
 
 kj::Promise<void> PullJob::fetchLayers() {
   for (uint i = 0; i < layers.size(); ++i) {
-    if (layers[i].same != nullptr) continue;
+    auto& layer = layers[i];
+    if (layer.same != nullptr) continue;
     auto size = resolved().getLayers()[i].getSize();
-    report("fetch", resolved().getLayers()[i].getDigest(), layers[i].isThere() ? size : 0, size);
+    report("fetch", resolved().getLayers()[i].getDigest(), layer.isComplete ? size : 0, size);
+    if (!layer.isThere()) layer.staged = services.directory.stageFile();
   }
   auto lanes = kj::heapArrayBuilder<kj::Promise<void>>(kLanes);
   for (uint i = 0; i < kLanes; ++i) lanes.add(fetchLane());
   co_await kj::joinPromisesFailFast(lanes.finish());
 }
 
+// The uppermost layers first: those are read first.
 kj::Promise<void> PullJob::fetchLane() {
   while (nextLayer < layers.size()) {
-    uint number = nextLayer++;
-    if (layers[number].isThere() || layers[number].same != nullptr) continue;
+    auto number = static_cast<uint>(layers.size()) - ++nextLayer;
+    if (layers[number].same != nullptr) continue;
     auto layer = resolved().getLayers()[number];
-    layers[number].staged = co_await source->fetch(layer, progressOf("fetch", layer.getDigest()));
-    report("fetch", layer.getDigest(), layer.getSize(), layer.getSize());
+    if (!layers[number].isComplete) {
+      co_await source->fetch(layer, layers[number].fd(),
+                             kj::heap<LayerProgress>(kj::addRef(*link), number));
+      layers[number].isComplete = true;
+      layers[number].watchers.clear();
+      report("fetch", layer.getDigest(), layer.getSize(), layer.getSize());
+    }
+    if (layers[number].staged.get() != nullptr) co_await files.sync(layers[number].fd(), name);
   }
 }
 
-kj::Promise<kj::Own<StoredImage>> PullJob::pack() {
+bool PullJob::isFetching() const {
+  for (const auto& layer : layers) {
+    if (layer.same == nullptr && !layer.isComplete) return true;
+  }
+  return false;
+}
+
+bool PullJob::mayBeDisk() {
+  auto container = resolved().getContainer();
+  bool bare = resolved().getType() == schema::ImageType::CONTAINER && layers.size() == 1 &&
+              container.getEntrypoint().size() == 0 && container.getCommand().size() == 0;
+  return bare || resolved().getType() == schema::ImageType::DISK;
+}
+
+// Packs layers while they are fetched.
+kj::Promise<kj::Own<StoredImage>> PullJob::packArriving() {
+  auto staging = services.directory.stage();
+  for (auto& layer : layers) {
+    if (layer.same == nullptr && !layer.isThere()) layer.staged = services.directory.stageFile();
+  }
+  auto packing = packTree(*staging).eagerlyEvaluate(nullptr);
+  // Where both fail, the registry's wrong bytes are the reason for what the parser says.
+  co_await fetchLayers();
+  report("pack", name, 0, 0);
+  co_await packing;
+  co_return co_await publish(*staging);
+}
+
+kj::Promise<kj::Own<StoredImage>> PullJob::packComplete() {
   report("pack", name, 0, 0);
   auto staging = services.directory.stage();
-  bool mayBeDisk = resolved().getLayers().size() == 1 &&
-                   resolved().getContainer().getEntrypoint().size() == 0 &&
-                   resolved().getContainer().getCommand().size() == 0;
-  bool isDisk = resolved().getType() == schema::ImageType::DISK;
-  if (isDisk || (resolved().getType() == schema::ImageType::CONTAINER && mayBeDisk)) {
-    if (co_await packDisk(*staging)) {
-      record().getResolved().setType(schema::ImageType::DISK);
-    } else if (isDisk) {
-      fail(FailureCode::INVALID, name, "the image is no disk",
-           "a disk image has one layer with one file below /disk: *.img, *.raw or *.qcow2");
-    } else {
-      staging->remove(kDiskFile);
-      co_await packTree(*staging);
-    }
+  bool isDisk = mayBeDisk() && co_await packDisk(*staging);
+  if (isDisk) {
+    record().getResolved().setType(schema::ImageType::DISK);
+  } else if (resolved().getType() == schema::ImageType::DISK) {
+    fail(FailureCode::INVALID, name, "the image is no disk",
+         "a disk image has one layer with one file below /disk: *.img, *.raw or *.qcow2");
   } else {
+    if (mayBeDisk()) staging->remove(kDiskFile);
     co_await packTree(*staging);
   }
-  co_await seal(*staging, packedFiles(resolved().getType()));
+  co_return co_await publish(*staging);
+}
+
+kj::Promise<kj::Own<StoredImage>> PullJob::publish(Staging& staging) {
+  co_await seal(staging, packedFiles(resolved().getType()));
   record().setPackedUnixSeconds(time(nullptr));
 
   kj::Vector<StagedBlob> fresh;
-  uint64_t bytes =
-      onDisk(record().getPackedBytes()) + onDisk(message.sizeInWords() * sizeof(capnp::word));
-  for (auto& layer : layers) {
-    if (layer.staged.get() == nullptr) continue;
-    fresh.add(StagedBlob{layer.digest.hex(), kj::mv(layer.staged)});
-  }
+  uint64_t bytes = onDisk(record().getPackedBytes()) + onDisk(record().getVerityBytes()) +
+                   onDisk(message.sizeInWords() * sizeof(capnp::word));
   for (uint i = 0; i < layers.size(); ++i) {
-    if (!layers[i].isReused() && layers[i].same == nullptr) {
-      bytes += onDisk(resolved().getLayers()[i].getSize());
-    }
+    if (layers[i].staged.get() == nullptr) continue;
+    fresh.add(StagedBlob{layers[i].digest.hex(), kj::mv(layers[i].staged)});
+    bytes += onDisk(resolved().getLayers()[i].getSize());
   }
   services.collector.makeRoom(bytes, name);
   auto folder = Digest::parse(resolved().getManifestDigest(), name).hex();
-  auto image = services.index.publish(*staging, folder, message, fresh);
+  auto image = services.index.publish(staging, folder, message, fresh);
   services.index.setReference(reference, *image, source->origin());
   co_return kj::mv(image);
 }
@@ -309,8 +392,13 @@ kj::Promise<void> PullJob::packTree(Staging& staging) {
   auto request = connection->bootstrap<schema::UnpackWorker>().packRequest();
   auto inputs = request.initLayers(static_cast<uint>(layers.size()));
   for (uint i = 0; i < inputs.size(); ++i) {
-    const auto& from = layers[layers[i].same.orDefault(i)];
+    auto& from = layers[layers[i].same.orDefault(i)];
     inputs[i].setBlob(makeFile(duplicate(from.fd())));
+    if (!from.isComplete) {
+      auto watch = makeWatch();
+      inputs[i].setArrival(makeFile(kj::mv(watch.read)));
+      from.watchers.add(kj::mv(watch.write));
+    }
     inputs[i].setLayer(resolved().getLayers()[i]);
   }
   fillOutputs(resolved().getType(), staging, name, request.initOutputs());
@@ -323,6 +411,9 @@ kj::Promise<void> PullJob::packTree(Staging& staging) {
   record().setPackedBytes(result.getBytes());
   record().setEntries(result.getEntries());
   record().setKernelVersion(result.getKernelVersion());
+  record().setVerityRoot(result.getVerityRoot());
+  record().setVeritySalt(result.getVeritySalt());
+  record().setVerityBytes(result.getVerityBytes());
 }
 
 // Notes what the packed files are, for whoever wants to know later whether they still are that. The

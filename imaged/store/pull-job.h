@@ -46,6 +46,7 @@ class PullJob : public kj::Refcounted {
 
  private:
   class PhaseProgress;
+  class LayerProgress;
   struct LayerFile;
 
   // A worker's last report may be on its way when the job is gone.
@@ -80,7 +81,11 @@ class PullJob : public kj::Refcounted {
   void checkSizes();
   kj::Promise<void> fetchLayers();
   kj::Promise<void> fetchLane();
-  kj::Promise<kj::Own<StoredImage>> pack();
+  bool isFetching() const;
+  bool mayBeDisk();
+  kj::Promise<kj::Own<StoredImage>> packComplete();
+  kj::Promise<kj::Own<StoredImage>> packArriving();
+  kj::Promise<kj::Own<StoredImage>> publish(Staging& staging);
   kj::Promise<bool> packDisk(Staging& staging);
   kj::Promise<void> packTree(Staging& staging);
   kj::Promise<void> seal(Staging& staging, kj::ArrayPtr<const kj::StringPtr> names);
@@ -110,6 +115,10 @@ struct PullJob::LayerFile {
   kj::Own<StagedFile> staged;  // fetched just now
   kj::AutoCloseFd stored;      // of the store's own
   kj::Maybe<uint> same;        // an earlier layer of the image with the same digest
+  bool isComplete = false;
+
+  // Pipes whose readers want to know when a layer that is being fetched has grown.
+  kj::Vector<kj::AutoCloseFd> watchers;
 
   bool isReused() const { return stored.get() >= 0; }
   bool isThere() const { return staged.get() != nullptr || isReused(); }

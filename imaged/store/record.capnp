@@ -18,6 +18,9 @@ struct ImageRecord {
   packedUnixSeconds @4 :Int64;
   files @5 :List(Image.PackedFile);        # the packed files beside the record
   diskFormat @6 :Image.Image.DiskFormat;   # of a disk image
+  verityRoot @7 :Data;                     # of a container; empty: there is no hash tree
+  veritySalt @8 :Data;
+  verityBytes @9 :UInt64;
 }
 
 # references/SHA256-OF-THE-NAME: what a name means.

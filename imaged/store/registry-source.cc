@@ -6,13 +6,10 @@
 namespace bulkhead {
 
 RegistrySource::RegistrySource(kj::LowLevelAsyncIoProvider& provider, const ImagedConfig& config,
-                               StoreDirectory& directory, FileWorkerProcess& files,
                                const Reference& reference,
                                schema::Credentials::Reader credentialsParam)
     : provider(provider),
       config(config),
-      directory(directory),
-      files(files),
       reference(reference),
       name(reference.canonical()) {
   credentials.setRoot(credentialsParam);
@@ -78,20 +75,17 @@ kj::Promise<bool> RegistrySource::allows(schema::Layer::Reader layer,
   co_return !refused;
 }
 
-kj::Promise<kj::Own<StagedFile>> RegistrySource::fetch(schema::Layer::Reader layer,
-                                                       schema::ProgressSink::Client progress) {
-  auto file = directory.stageFile();
+kj::Promise<void> RegistrySource::fetch(schema::Layer::Reader layer, int into,
+                                        schema::ProgressSink::Client progress) {
   auto request = worker().fetchBlobRequest();
   describeBlob(layer, request.initRequest());
-  request.setInto(makeFile(duplicate(file->fd())));
+  request.setInto(makeFile(duplicate(into)));
   request.setProgress(kj::mv(progress));
   auto response = co_await withWorker(request.send().dropPipeline(), name, "fetch");
   auto expected = Digest::parse(layer.getDigest(), name);
   if (response.getVerified() != expected.bytes()) {
     fail(FailureCode::DIGEST_MISMATCH, name, kj::str("the blob ", expected, " is another one"));
   }
-  co_await files.sync(file->fd(), name);
-  co_return kj::mv(file);
 }
 
 }  // namespace bulkhead

@@ -13,21 +13,19 @@ namespace bulkhead {
 class RegistrySource final : public ImageSource {
  public:
   RegistrySource(kj::LowLevelAsyncIoProvider& provider, const ImagedConfig& config,
-                 StoreDirectory& directory, FileWorkerProcess& files, const Reference& reference,
+                 const Reference& reference,
                  schema::Credentials::Reader credentials);
 
   kj::Promise<void> resolve(schema::ImagePlatform::Reader platform,
                             record::ImageRecord::Builder out) override;
   kj::Promise<bool> allows(schema::Layer::Reader layer, ImageIndex::Standing standing) override;
-  kj::Promise<kj::Own<StagedFile>> fetch(schema::Layer::Reader layer,
-                                         schema::ProgressSink::Client progress) override;
+  kj::Promise<void> fetch(schema::Layer::Reader layer, int into,
+                          schema::ProgressSink::Client progress) override;
   ReferenceOrigin origin() const override { return ReferenceOrigin::REGISTRY; }
 
  private:
   kj::LowLevelAsyncIoProvider& provider;
   const ImagedConfig& config;
-  StoreDirectory& directory;
-  FileWorkerProcess& files;
   const Reference& reference;
   kj::String name;
   kj::Own<Connection> connection;  // one worker for all of it: it keeps connections and tokens

@@ -94,6 +94,12 @@ void writeFile(kj::StringPtr path, kj::ArrayPtr<const kj::byte> bytes) {
   kj::FdOutputStream(kj::AutoCloseFd(raw)).write(bytes.begin(), bytes.size());
 }
 
+kj::Array<kj::byte> readFile(kj::StringPtr path) {
+  int raw;
+  KJ_SYSCALL(raw = open(path.cStr(), O_RDONLY | O_CLOEXEC), path);
+  return kj::FdInputStream(kj::AutoCloseFd(raw)).readAllBytes();
+}
+
 TemporaryDirectory::TemporaryDirectory(kj::StringPtr where) {
   name = kj::str(where, "/bulkhead-imaged-XXXXXX");
   KJ_REQUIRE(mkdtemp(name.begin()) != nullptr, where);

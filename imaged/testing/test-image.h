@@ -47,6 +47,7 @@ class TestImage {
 };
 
 void writeFile(kj::StringPtr path, kj::ArrayPtr<const kj::byte> bytes);
+kj::Array<kj::byte> readFile(kj::StringPtr path);
 
 // A directory that goes with the test.
 class TemporaryDirectory {

@@ -98,7 +98,7 @@ kj::Promise<kj::Maybe<ExtractedDisk>> extractDisk(kj::Timer& timer, int blob,
                                                   schema::Layer::Reader layer, int into,
                                                   uint64_t maxBytes, Progress& progress) {
   ByteBudget budget{maxBytes, maxBytes};
-  LayerStream stream(blob, layer, 1, budget);
+  LayerStream stream(BlobFile{blob}, layer, 1, budget);
   TarReader reader(stream, stream.subject());
   SparseFile disk(into);
   kj::String name;
