@@ -24,9 +24,9 @@ class ImageSource {
   // One layer that lies in a file of the store already, verified.
   virtual kj::Maybe<kj::Own<StagedFile>> take(schema::Layer::Reader) { return nullptr; }
 
-  // Brings one layer into an empty file, from its beginning to its end, and verifies it. The file is
-  // the caller's until the promise resolves. `progress` is of its compressed bytes, which are in the
-  // file when they are reported.
+  // Brings one layer into an empty file, from its beginning to its end, and verifies it. The file
+  // is the caller's until the promise resolves. `progress` is of its compressed bytes, which are in
+  // the file when they are reported.
   virtual kj::Promise<void> fetch(schema::Layer::Reader layer, int into,
                                   schema::ProgressSink::Client progress) = 0;
 

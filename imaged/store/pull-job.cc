@@ -134,8 +134,8 @@ void PullJob::start(schema::ImagePlatform::Reader wanted, kj::Own<ImageSource> f
 
 void PullJob::startRegistry(schema::ImagePlatform::Reader wanted,
                             schema::Credentials::Reader credentials) {
-  start(wanted, kj::heap<RegistrySource>(services.provider, services.config, reference,
-                                         credentials));
+  start(wanted,
+        kj::heap<RegistrySource>(services.provider, services.config, reference, credentials));
 }
 
 void PullJob::startLayout(schema::ImagePlatform::Reader wanted, Layout layout) {

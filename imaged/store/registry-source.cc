@@ -8,10 +8,7 @@ namespace bulkhead {
 RegistrySource::RegistrySource(kj::LowLevelAsyncIoProvider& provider, const ImagedConfig& config,
                                const Reference& reference,
                                schema::Credentials::Reader credentialsParam)
-    : provider(provider),
-      config(config),
-      reference(reference),
-      name(reference.canonical()) {
+    : provider(provider), config(config), reference(reference), name(reference.canonical()) {
   credentials.setRoot(credentialsParam);
 }
 

@@ -13,8 +13,7 @@ namespace bulkhead {
 class RegistrySource final : public ImageSource {
  public:
   RegistrySource(kj::LowLevelAsyncIoProvider& provider, const ImagedConfig& config,
-                 const Reference& reference,
-                 schema::Credentials::Reader credentials);
+                 const Reference& reference, schema::Credentials::Reader credentials);
 
   kj::Promise<void> resolve(schema::ImagePlatform::Reader platform,
                             record::ImageRecord::Builder out) override;

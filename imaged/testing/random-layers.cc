@@ -74,8 +74,9 @@ class Maker {
 
   void attributes(char type) {
     if ((type != '0' && type != '5') || below(4) != 0) return;
-    static constexpr const char* kRecords[] = {
-        "SCHILY.xattr.user.note=one", "SCHILY.xattr.trusted.mark=two", "SCHILY.xattr.user.more=three"};
+    static constexpr const char* kRecords[] = {"SCHILY.xattr.user.note=one",
+                                               "SCHILY.xattr.trusted.mark=two",
+                                               "SCHILY.xattr.user.more=three"};
     kj::StringPtr record = kRecords[below(3)];
     if (type == '0' && below(3) == 0) {
       // Version 2 of a file's capabilities: CAP_NET_RAW, effective.
