@@ -85,9 +85,11 @@ TEST_F(ReuseTest, AnotherRepositoryMustAllowIt) {
   auto withheld = "/v2/public/app/blobs/" + layerDigest(first, 0);
   registry.on(withheld, [](const Request&) { return httpAnswer(403, ""); });
   EXPECT_EQ(pullFailure(at(registry, "public/app")).code, FailureCode::UNAUTHENTICATED);
-  // As soon as it does, the image is there, and is packed once only.
+  EXPECT_EQ(sent(registry, withheld), 1u) << "asked for, and then for its bytes";
+  // As soon as it does, the image is there, and nothing is fetched or packed for it.
   registry.serve(first, "public/app", "1");
   EXPECT_EQ(readRoot(pull(at(registry, "public/app")), "common"), "the private part");
+  EXPECT_EQ(sent(registry, withheld), 1u);
   EXPECT_EQ(store().listRequest().send().wait(io.waitScope).getImages().size(), 2u);
 }
 

@@ -14,8 +14,9 @@
 namespace bulkhead {
 namespace {
 
+constexpr size_t kDigestBytes = 32;  // SHA-256
 constexpr uint64_t kBlock = 4096;
-constexpr uint64_t kHashesPerBlock = kBlock / Digest::kBytes;
+constexpr uint64_t kHashesPerBlock = kBlock / kDigestBytes;
 // Hash blocks that a thread makes between two writes: 8 MiB of data.
 constexpr uint64_t kBatch = 16;
 constexpr uint kMostThreads = 4;
@@ -64,8 +65,8 @@ struct Level {
           sum.update(salt);
           sum.update(input.slice(j * kBlock, (j + 1) * kBlock));
           auto digest = sum.finish();
-          memcpy(output.begin() + i * kBlock + j * Digest::kBytes, digest.bytes().begin(),
-                 Digest::kBytes);
+          memcpy(output.begin() + i * kBlock + j * kDigestBytes, digest.bytes().begin(),
+                 kDigestBytes);
         }
       }
       writeAt(to, target + batch * kBlock, output.slice(0, count * kBlock));
