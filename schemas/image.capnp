@@ -205,7 +205,9 @@ struct ContainerConfig {
   labels @6 :List(Common.KeyValue);
 }
 
-# One image. Holding it leases its bytes; dropping it ends the lease.
+# One image. Holding it leases its bytes; dropping it ends the lease. An image that no reference
+# names any more stays some minutes longer, so that a holder that restarts finds it: see
+# `ImageStore.lease`.
 interface Image {
   info @0 () -> (info :ImageInfo);
 

@@ -139,6 +139,10 @@ TEST_F(CollectorTest, AnImageThatIsHeldOutlivesItsNameAndARestart) {
   after.prune(schema::PruneReach::UNUSED);
   EXPECT_TRUE(index->findImage(first.folder()) != nullptr);
   index->release(first.folder());
+  // It has a while to come back once more.
+  after.removeForgotten(600);
+  EXPECT_TRUE(index->findImage(first.folder()) != nullptr);
+  after.removeForgotten(0);
   EXPECT_TRUE(index->findImage(first.folder()) == nullptr);
   EXPECT_EQ(directory->list("blobs").size(), 0u);
   EXPECT_EQ(directory->list("images").size(), 0u);

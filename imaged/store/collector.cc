@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imaged/store/collector.h"
 
+#include <time.h>
+
 #include "services/runtime/failure.h"
 
 namespace bulkhead {
@@ -58,6 +60,14 @@ void Collector::makeRoom(uint64_t bytes, kj::StringPtr subject) {
     } else {
       return;
     }
+  }
+}
+
+void Collector::removeForgotten(int64_t seconds) {
+  int64_t now = time(nullptr);
+  for (const auto& name : index.imageNames()) {
+    if (index.holders(name) > 0 || index.isReferenced(name)) continue;
+    if (now - index.lastUse(name) >= seconds) index.removeImage(name);
   }
 }
 

@@ -19,6 +19,9 @@ class Collector {
   // in use leaves too little. `subject` is what the room is for.
   void makeRoom(uint64_t bytes, kj::StringPtr subject);
 
+  // Removes images that no reference names and that nobody has held for so many seconds.
+  void removeForgotten(int64_t seconds);
+
   struct Freed {
     uint64_t bytes;
     kj::Vector<kj::String> references;

@@ -311,10 +311,9 @@ void ImageIndex::release(kj::StringPtr name) noexcept {
     try {
       image->lastUse = time(nullptr);
       directory.noteUse(name);
-      collectIfUnwanted(name);
     } catch (...) {
       log.error(
-          "an image that nobody wants any more could not be removed, ignoring",
+          "the use of an image could not be noted, ignoring",
           {field("IMAGE", name), field("ERROR", kj::getCaughtExceptionAsKj().getDescription())});
     }
   }

@@ -83,8 +83,8 @@ class ImageIndex {
 
   bool isReferenced(kj::StringPtr image) const;
 
-  // Somebody uses the image, until as many calls of `release`. With the last one an image goes that
-  // no reference names.
+  // Somebody uses the image, until as many calls of `release`. An image that no reference names
+  // stays for a while even then: whoever held it may have to come back for it, having restarted.
   void hold(kj::StringPtr image);
   void release(kj::StringPtr image) noexcept;
   uint holders(kj::StringPtr image) const;

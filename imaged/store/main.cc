@@ -25,6 +25,13 @@ kj::String place(const char* variable, kj::StringPtr otherwise) {
 // Whoever held an image that has no name any more takes hold of it again within this time.
 constexpr auto kReturnGrace = 10 * kj::MINUTES;
 
+kj::Promise<void> sweepForEver(kj::Timer& timer, bulkhead::Collector& collector) {
+  for (;;) {
+    co_await timer.afterDelay(kReturnGrace);
+    collector.removeForgotten(kReturnGrace / kj::SECONDS);
+  }
+}
+
 kj::AutoCloseFd openDirectory(kj::StringPtr path) {
   int raw;
   KJ_SYSCALL(raw = open(path.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC),
@@ -71,13 +78,10 @@ int main() {
   ImageIndex index(directory, daemon.log());
   Collector collector(index, config.storeQuota, daemon.log());
   PullServices services{daemon.provider(), daemon.timer(), config, directory, index, collector};
-  auto sweep = daemon.timer()
-                   .afterDelay(kReturnGrace)
-                   .then([&]() { collector.prune(schema::PruneReach::UNNAMED); })
-                   .eagerlyEvaluate([&](kj::Exception&& e) {
-                     daemon.log().error("images without a name could not be removed, ignoring",
-                                        {field("ERROR", e.getDescription())});
-                   });
+  auto sweep = sweepForEver(daemon.timer(), collector).eagerlyEvaluate([&](kj::Exception&& e) {
+    daemon.log().error("images without a name could not be removed, ignoring",
+                       {field("ERROR", e.getDescription())});
+  });
   schema::ImageStore::Client store = kj::heap<ImageStoreImpl>(services, layouts, daemon.log());
   ConnectionLimits limits;
   return daemon.run(serve(daemon.provider(), daemon.timer(), kj::mv(listener), policy, limits,
