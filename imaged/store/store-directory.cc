@@ -182,8 +182,8 @@ void StoreDirectory::removeImage(kj::StringPtr image) {
 }
 
 void StoreDirectory::removeBlobs(kj::ArrayPtr<const kj::String> unwanted) {
+  // Not synced: a layer that no image has is cleared at the next start.
   for (const auto& name : unwanted) removeBelow(blobs, name);
-  if (unwanted.size() > 0) sync(blobs, "blobs");
 }
 
 kj::AutoCloseFd StoreDirectory::openImageFile(kj::StringPtr image, kj::StringPtr file) {
