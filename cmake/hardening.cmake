@@ -7,6 +7,7 @@ set(CMAKE_CXX_EXTENSIONS ON)  # xenguest.h wants the GNU dialect
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 set(BULKHEAD_SANITIZE "" CACHE STRING "sanitizers to build with: address,undefined or thread")
+option(BULKHEAD_FUZZ "build the fuzz targets, and everything so that libFuzzer sees what it reaches")
 
 add_compile_options(
   -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wimplicit-fallthrough -Werror
@@ -18,6 +19,9 @@ if(BULKHEAD_SANITIZE)
   add_compile_definitions(BULKHEAD_SANITIZED)
   add_compile_options(-O1 -fsanitize=${BULKHEAD_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${BULKHEAD_SANITIZE})
+  if(BULKHEAD_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+  endif()
   if(BULKHEAD_SANITIZE MATCHES undefined)
     # Cap'n Proto's libraries are built without RTTI checks for -fsanitize=vptr and without the
     # function type metadata that -fsanitize=function compares; both report only on them.

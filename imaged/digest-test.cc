@@ -42,8 +42,28 @@ TEST(Digest, NothingButTheGrammarIsOne) {
     EXPECT_EQ(failureFrom([&]() { Digest::parse(text, "test"); }).code, FailureCode::INVALID)
         << text;
   }
-  EXPECT_EQ(failureFrom([&]() { Digest::parse("sha512:00", "test"); }).code,
+  EXPECT_EQ(failureFrom([&]() { Digest::parse("sha384:00", "test"); }).code,
             FailureCode::UNSUPPORTED);
+}
+
+TEST(Digest, Sha512IsTheOtherOne) {
+  auto digest = Digest::of("abc"_kj.asBytes(), DigestAlgorithm::sha512);
+  auto text = digest.toString();
+  // FIPS 180-4's own example.
+  EXPECT_EQ(text,
+            "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+            "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+  EXPECT_TRUE(Digest::parse(text, "test") == digest);
+  EXPECT_TRUE(Digest::fromBytes(digest.bytes()) == digest);
+  EXPECT_TRUE(digest.names("abc"_kj.asBytes()));
+  EXPECT_FALSE(digest.names("abd"_kj.asBytes()));
+  EXPECT_FALSE(digest == Digest::of("abc"_kj.asBytes()));
+  // The digits of one algorithm under the other's name.
+  for (auto& wrong : {kj::str("sha256:", digest.hex()), kj::str("sha512:", kEmpty.slice(7)),
+                      kj::str("sha512:", digest.hex(), "0"), kj::str("sha512")}) {
+    EXPECT_EQ(failureFrom([&]() { Digest::parse(wrong, "test"); }).code, FailureCode::INVALID)
+        << wrong.cStr();
+  }
 }
 
 }  // namespace

@@ -12,7 +12,17 @@
 namespace bulkhead {
 namespace {
 
-constexpr kj::StringPtr kPrefix = "sha256:"_kj;
+struct Known {
+  DigestAlgorithm algorithm;
+  kj::StringPtr name;
+  size_t bytes;
+};
+constexpr Known kKnown[] = {{DigestAlgorithm::sha256, "sha256"_kj, 32},
+                            {DigestAlgorithm::sha512, "sha512"_kj, 64}};
+
+const EVP_MD* implementationOf(DigestAlgorithm algorithm) {
+  return algorithm == DigestAlgorithm::sha256 ? EVP_sha256() : EVP_sha512();
+}
 
 kj::Maybe<kj::byte> nibble(char c) {
   if (c >= '0' && c <= '9') return static_cast<kj::byte>(c - '0');
@@ -20,67 +30,81 @@ kj::Maybe<kj::byte> nibble(char c) {
   return nullptr;
 }
 
-}  // namespace
-
-kj::Maybe<Digest> Digest::tryParse(kj::StringPtr text) {
-  if (!text.startsWith(kPrefix)) return nullptr;
-  auto digits = text.slice(kPrefix.size());
-  if (digits.size() != 2 * kBytes) return nullptr;
-  Digest result;
-  for (size_t i = 0; i < kBytes; ++i) {
-    KJ_IF_MAYBE (high, nibble(digits[2 * i])) {
-      KJ_IF_MAYBE (low, nibble(digits[2 * i + 1])) {
-        result.value[i] = static_cast<kj::byte>(*high << 4 | *low);
+bool decode(kj::StringPtr digits, kj::byte* out) {
+  for (size_t i = 0; i < digits.size(); i += 2) {
+    KJ_IF_MAYBE (high, nibble(digits[i])) {
+      KJ_IF_MAYBE (low, nibble(digits[i + 1])) {
+        out[i / 2] = static_cast<kj::byte>(*high << 4 | *low);
         continue;
       }
     }
-    return nullptr;
+    return false;
   }
-  return result;
+  return true;
+}
+
+}  // namespace
+
+kj::Maybe<Digest> Digest::tryParse(kj::StringPtr text) {
+  for (const auto& known : kKnown) {
+    size_t prefix = known.name.size();
+    if (!text.startsWith(known.name) || text.size() != prefix + 1 + 2 * known.bytes) continue;
+    if (text[prefix] != ':') continue;
+    Digest result;
+    result.kind = known.algorithm;
+    if (decode(text.slice(prefix + 1), result.value)) return result;
+  }
+  return nullptr;
 }
 
 Digest Digest::parse(kj::StringPtr text, kj::StringPtr subject) {
   KJ_IF_MAYBE (digest, tryParse(text)) {
     return *digest;
   }
-  if (text.startsWith("sha512:") || text.startsWith("sha384:") || text.startsWith("blake3:")) {
+  if (text.startsWith("sha384:") || text.startsWith("blake3:")) {
     fail(FailureCode::UNSUPPORTED, subject,
          kj::str("digest algorithm of '", printable(text, 80), "' is not served"),
-         "only sha256 is");
+         "sha256 and sha512 are");
   }
-  fail(FailureCode::INVALID, subject, kj::str("'", printable(text, 80), "' is not a digest"),
-       "a digest is sha256: and 64 lower-case hexadecimal digits");
+  fail(FailureCode::INVALID, subject, kj::str("'", printable(text, 160), "' is not a digest"),
+       "a digest is sha256: and 64, or sha512: and 128 lower-case hexadecimal digits");
 }
 
 Digest Digest::fromBytes(kj::ArrayPtr<const kj::byte> bytes) {
-  KJ_REQUIRE(bytes.size() == kBytes, "a SHA-256 has 32 bytes", bytes.size());
-  Digest result;
-  memcpy(result.value, bytes.begin(), kBytes);
-  return result;
+  for (const auto& known : kKnown) {
+    if (known.bytes != bytes.size()) continue;
+    Digest result;
+    result.kind = known.algorithm;
+    memcpy(result.value, bytes.begin(), bytes.size());
+    return result;
+  }
+  KJ_FAIL_REQUIRE("a digest has 32 or 64 bytes", bytes.size());
 }
 
-Digest Digest::of(kj::ArrayPtr<const kj::byte> data) {
-  Sha256 hash;
+Digest Digest::of(kj::ArrayPtr<const kj::byte> data, DigestAlgorithm algorithm) {
+  Hash hash(algorithm);
   hash.update(data);
   return hash.finish();
 }
 
+kj::StringPtr Digest::algorithmName() const { return kKnown[static_cast<size_t>(kind)].name; }
+
 kj::String Digest::hex() const { return kj::encodeHex(bytes()); }
 
-kj::String Digest::toString() const { return kj::str(kPrefix, hex()); }
+kj::String Digest::toString() const { return kj::str(algorithmName(), ":", hex()); }
 
-Sha256::Sha256() : context(EVP_MD_CTX_new()) {
+Hash::Hash(DigestAlgorithm algorithm) : algorithm(algorithm), context(EVP_MD_CTX_new()) {
   KJ_REQUIRE(context != nullptr, "no memory for a digest");
   reset();
 }
 
-Sha256::~Sha256() { EVP_MD_CTX_free(context); }
+Hash::~Hash() { EVP_MD_CTX_free(context); }
 
-void Sha256::update(kj::ArrayPtr<const kj::byte> data) {
+void Hash::update(kj::ArrayPtr<const kj::byte> data) {
   KJ_REQUIRE(EVP_DigestUpdate(context, data.begin(), data.size()) == 1, "OpenSSL cannot hash");
 }
 
-Digest Sha256::finish() {
+Digest Hash::finish() {
   kj::byte out[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   KJ_REQUIRE(EVP_DigestFinal_ex(context, out, &size) == 1, "OpenSSL cannot hash");
@@ -89,10 +113,13 @@ Digest Sha256::finish() {
   return digest;
 }
 
-void Sha256::reset() {
-  KJ_REQUIRE(EVP_DigestInit_ex(context, EVP_sha256(), nullptr) == 1, "OpenSSL has no SHA-256");
+void Hash::reset() {
+  KJ_REQUIRE(EVP_DigestInit_ex(context, implementationOf(algorithm), nullptr) == 1,
+             "OpenSSL has no such digest");
 }
 
-void Sha256::prepare() { Digest::of(nullptr); }
+void Hash::prepare() {
+  for (const auto& known : kKnown) Digest::of(nullptr, known.algorithm);
+}
 
 }  // namespace bulkhead

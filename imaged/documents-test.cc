@@ -120,6 +120,53 @@ TEST(Documents, OldAndForeignFormsAreUnsupported) {
       FailureCode::UNSUPPORTED);
 }
 
+TEST(Documents, ArtifactsSayWhatTheyAre) {
+  // Image specification 1.1, "Guidelines for Artifact Usage".
+  auto artifact = [](kj::StringPtr type, kj::StringPtr config) {
+    return kj::str("{\"schemaVersion\":2,", type, "\"config\":", config, ",\"layers\":[]}");
+  };
+  constexpr auto type = "\"artifactType\":\"application/vnd.example\","_kj;
+  constexpr auto empty = DESCRIPTOR("application/vnd.oci.empty.v1+json");
+  auto failed = failureFrom([&]() { parse(artifact(type, empty)); });
+  EXPECT_EQ(failed.code, FailureCode::UNSUPPORTED);
+  EXPECT_TRUE(says(failed, "application/vnd.example"));
+  EXPECT_EQ(codeOf(artifact("", empty)), FailureCode::INVALID);
+  EXPECT_EQ(codeOf(artifact(type, DESCRIPTOR(OCI_CONFIG))), FailureCode::UNSUPPORTED);
+  EXPECT_NO_THROW(parse(artifact("", DESCRIPTOR(OCI_CONFIG))));
+}
+
+TEST(Documents, ArtifactsInAnIndexAreNoImages) {
+  auto platform_ = "\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}";
+  auto entry = [&](kj::StringPtr name, kj::StringPtr more) {
+    return kj::str("{\"mediaType\":\"" OCI_MANIFEST "\",\"size\":1,\"digest\":\"",
+                   Digest::of(name.asBytes()), "\",", more, platform_, "}");
+  };
+  auto document = parse(kj::str("{\"schemaVersion\":2,\"manifests\":[",
+                                entry("sbom", "\"artifactType\":\"application/vnd.example\","), ",",
+                                entry("image", ""), "]}"));
+  const auto& chosen = selectEntry(document.get<Index>(), "", platform("amd64"), "test");
+  EXPECT_TRUE(chosen.descriptor.digest == Digest::of("image"_kj.asBytes()));
+}
+
+TEST(Documents, Sha512IsAsGood) {
+  TestImage image;
+  image.layer(TarBuilder().finish());
+  auto config = Digest::of(image.config().asBytes(), DigestAlgorithm::sha512);
+  auto text = std::string(image.manifest().cStr());
+  auto old = std::string(Digest::of(image.config().asBytes()).toString().cStr());
+  text.replace(text.find(old), old.size(), config.toString().cStr());
+  auto manifest = parse(kj::StringPtr(text.c_str()));
+  auto parsed = parseImageConfig(image.config().asBytes(), "test");
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<schema::ResolveResult>();
+  writeResult(kj::StringPtr(text.c_str()).asBytes(), manifest.get<Manifest>(),
+              image.config().asBytes(), parsed, platform("amd64"), "test", out);
+  EXPECT_EQ(kj::str(out.getConfigDigest()), config.toString());
+  // The store knows a manifest by its SHA-256 whatever it was asked for by.
+  EXPECT_EQ(kj::str(out.getManifestDigest()),
+            Digest::of(kj::StringPtr(text.c_str()).asBytes()).toString());
+}
+
 TEST(Documents, NumbersOfThingsAreBounded) {
   kj::Vector<kj::StringPtr> layers;
   for (int i = 0; i < 201; ++i) layers.add(DESCRIPTOR(OCI_LAYER));

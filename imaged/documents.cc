@@ -18,6 +18,7 @@ constexpr kj::StringPtr kDockerManifest = "application/vnd.docker.distribution.m
 constexpr kj::StringPtr kDockerSchema1 = "application/vnd.docker.distribution.manifest.v1"_kj;
 constexpr kj::StringPtr kOciConfig = "application/vnd.oci.image.config.v1+json"_kj;
 constexpr kj::StringPtr kDockerConfig = "application/vnd.docker.container.image.v1+json"_kj;
+constexpr kj::StringPtr kEmptyConfig = "application/vnd.oci.empty.v1+json"_kj;
 constexpr kj::StringPtr kTypeKey = "org.bulkhead.image.type"_kj;
 
 using Compression = schema::Layer::Compression;
@@ -77,19 +78,30 @@ Index readIndex(const JsonView& root, kj::StringPtr subject, const DocumentLimit
                        found->textOf("variant", 64)};
     }
     index.entries.add(IndexEntry{readDescriptor(item, subject), kj::mv(platform),
-                                 annotation(item, "org.opencontainers.image.ref.name")});
+                                 annotation(item, "org.opencontainers.image.ref.name"),
+                                 item.textOf("artifactType", 256)});
   }
   return index;
+}
+
+// "Guidelines for Artifact Usage": an artifact says its type by artifactType, and must where the
+// configuration is the empty one; older ones by the configuration's media type.
+void requireImage(const JsonView& root, const Descriptor& config, kj::StringPtr subject) {
+  auto type = root.textOf("artifactType", 256);
+  if (config.mediaType == kEmptyConfig && type.size() == 0) {
+    root.reject("has an empty configuration and does not say what it is");
+  }
+  bool image = config.mediaType == kOciConfig || config.mediaType == kDockerConfig;
+  if (image && (type.size() == 0 || type == config.mediaType)) return;
+  if (type.size() == 0) type = kj::str(config.mediaType);
+  fail(FailureCode::UNSUPPORTED, subject,
+       kj::str("this is an artifact of type ", printable(type, 128), ", not an image"));
 }
 
 Manifest readManifest(const JsonView& root, kj::StringPtr subject, const DocumentLimits& limits) {
   auto configView = root.required("config");
   Manifest manifest{readDescriptor(configView, subject), {}, annotation(root, kTypeKey)};
-  if (manifest.config.mediaType != kOciConfig && manifest.config.mediaType != kDockerConfig) {
-    fail(FailureCode::UNSUPPORTED, subject,
-         kj::str("this is an artifact of type ", printable(manifest.config.mediaType, 128),
-                 ", not an image"));
-  }
+  requireImage(root, manifest.config, subject);
   if (manifest.config.size > limits.configBytes) {
     configView.reject(kj::str("is larger than the limit of ", limits.configBytes, " bytes"));
   }
@@ -123,7 +135,10 @@ void writeTexts(const kj::Vector<kj::String>& texts, capnp::List<capnp::Text>::B
   for (uint i = 0; i < out.size(); ++i) out.set(i, texts[i]);
 }
 
-bool unknownPlatform(const IndexEntry& entry) {
+// What is in an index beside images: attestations, signatures, other artifacts.
+bool isNoImage(const IndexEntry& entry) {
+  if (shapeOf(entry.descriptor.mediaType) == Shape::unknown) return true;
+  if (entry.artifactType.size() > 0) return true;
   KJ_IF_MAYBE (platform, entry.platform) {
     return platform->os == "unknown";
   }
@@ -139,8 +154,10 @@ schema::ImageType imageType(const Manifest& manifest, const ImageConfig& config,
   if (named.size() == 0 || named == "container") return schema::ImageType::CONTAINER;
   if (named == "kernel") return schema::ImageType::KERNEL;
   if (named == "system") return schema::ImageType::SYSTEM;
-  fail(FailureCode::INVALID, subject,
-       kj::str(kTypeKey, " is '", printable(named, 64), "', not container, kernel or system"));
+  if (named == "disk") return schema::ImageType::DISK;
+  fail(
+      FailureCode::INVALID, subject,
+      kj::str(kTypeKey, " is '", printable(named, 64), "', not container, kernel, system or disk"));
 }
 
 }  // namespace
@@ -201,7 +218,7 @@ const IndexEntry& selectEntry(const Index& index, kj::StringPtr tag, const Platf
   for (const auto& entry : index.entries) {
     if (tag.size() > 0 && entry.referenceName != tag) continue;
     tagSeen = true;
-    if (shapeOf(entry.descriptor.mediaType) == Shape::unknown || unknownPlatform(entry)) continue;
+    if (isNoImage(entry)) continue;
     KJ_IF_MAYBE (platform, entry.platform) {
       KJ_IF_MAYBE (fit, platformFit(wanted, *platform)) {
         if (*fit > bestFit) {
@@ -265,8 +282,7 @@ void writeResult(kj::ArrayPtr<const kj::byte> manifestBytes, const Manifest& man
                  kj::ArrayPtr<const kj::byte> configBytes, const ImageConfig& config,
                  const PlatformName& wanted, kj::StringPtr subject,
                  schema::ResolveResult::Builder out) {
-  auto configDigest = Digest::of(configBytes);
-  if (configDigest != manifest.config.digest || configBytes.size() != manifest.config.size) {
+  if (configBytes.size() != manifest.config.size || !manifest.config.digest.names(configBytes)) {
     fail(FailureCode::DIGEST_MISMATCH, subject,
          kj::str("the configuration is not the one the manifest names, ", manifest.config.digest));
   }
@@ -284,7 +300,7 @@ void writeResult(kj::ArrayPtr<const kj::byte> manifestBytes, const Manifest& man
   out.setManifest(manifestBytes);
   out.setManifestDigest(Digest::of(manifestBytes).toString());
   out.setConfig(configBytes);
-  out.setConfigDigest(configDigest.toString());
+  out.setConfigDigest(manifest.config.digest.toString());
   auto layers = out.initLayers(static_cast<uint>(manifest.layers.size()));
   for (uint i = 0; i < layers.size(); ++i) {
     layers[i].setDigest(manifest.layers[i].descriptor.digest.toString());

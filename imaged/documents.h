@@ -37,6 +37,7 @@ struct IndexEntry {
   Descriptor descriptor;
   kj::Maybe<PlatformName> platform;
   kj::String referenceName;  // annotation org.opencontainers.image.ref.name: a layout's tag
+  kj::String artifactType;   // empty for an image
 };
 
 struct Index {
@@ -92,7 +93,8 @@ ImageConfig parseImageConfig(kj::ArrayPtr<const kj::byte> bytes, kj::StringPtr s
                              const DocumentLimits& limits = {});
 
 // Checks configuration and manifest against each other and the platform wanted, and writes what
-// imaged keeps of them. The digests are computed here, from the bytes.
+// imaged keeps of them. The digests are checked here, against the bytes; the manifest's is always
+// the SHA-256, by which the store knows it.
 void writeResult(kj::ArrayPtr<const kj::byte> manifestBytes, const Manifest& manifest,
                  kj::ArrayPtr<const kj::byte> configBytes, const ImageConfig& config,
                  const PlatformName& wanted, kj::StringPtr subject,

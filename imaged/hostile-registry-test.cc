@@ -1,72 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shipped programs against a registry that lies.
+#include <ctype.h>
+#include <signal.h>
 #include <string.h>
 
-#include "imaged/testing/failures.h"
-#include "imaged/testing/imaged-fixture.h"
-#include "imaged/testing/scripted-registry.h"
-#include "imaged/testing/tar-builder.h"
+#include "imaged/testing/registry-fixture.h"
 
 namespace bulkhead::testing {
 namespace {
 
-using Request = ScriptedRegistry::Request;
-
-class HostileRegistryTest : public ImagedTest {
+class HostileRegistryTest : public RegistryTest {
  public:
   ~HostileRegistryTest() noexcept override {}
-
- protected:
-  ScriptedRegistry registry;
-  TestImage image;
-  kj::String name;
-
-  void SetUp() override {
-    image.layer(TarBuilder().file("f", "content").finish());
-    registry.serve(image, "app", "1");
-    name = kj::str(registry.host(), "/app:1");
-    startImaged(kj::str("[registry.\"", registry.host(), "\"]\ninsecure-http = true\n"));
-  }
-
-  void TearDown() override {
-    // Whatever happened, nothing of it may be visible.
-    auto images = store().listRequest().send().wait(io.waitScope);
-    if (!succeeds) EXPECT_EQ(images.getImages().size(), 0u);
-    ImagedTest::TearDown();
-  }
-
-  bool succeeds = false;
-
-  void expectPull() {
-    succeeds = true;
-    EXPECT_EQ(readRoot(pull(name), "f"), "content");
-  }
-
-  std::string layerPath() const {
-    auto text = std::string(image.manifest().cStr());
-    auto at = text.rfind("sha256:");
-    return "/v2/app/blobs/" + text.substr(at, 71);
-  }
-  std::string configPath() const {
-    return std::string("/v2/app/blobs/") + Digest::of(image.config().asBytes()).toString().cStr();
-  }
-  std::string layerBytes() const {
-    auto blobs = image.blobs();
-    return textOf(KJ_ASSERT_NONNULL(blobs.find(kj::StringPtr(layerPath().c_str() + 14))));
-  }
-  void manifestIs(std::string body, std::string headers = "") {
-    registry.on("/v2/app/manifests/1",
-                [=](const Request&) { return httpAnswer(200, body, headers); });
-  }
-  void layerIs(std::string answer) {
-    registry.on(layerPath(), [=](const Request&) { return answer; });
-  }
-  FailureCode code() { return pullFailure(name).code; }
 };
 
 TEST_F(HostileRegistryTest, AnHonestOneIsServed) { expectPull(); }
 
-TEST_F(HostileRegistryTest, ManifestOfAnotherDigest) {
+TEST_F(HostileRegistryTest, R1_ManifestOfAnotherDigest) {
   name = kj::str(registry.host(), "/app@", Digest::of("other"_kj.asBytes()));
   auto body = std::string(image.manifest().cStr());
   registry.on(
@@ -75,35 +25,25 @@ TEST_F(HostileRegistryTest, ManifestOfAnotherDigest) {
   EXPECT_EQ(code(), FailureCode::DIGEST_MISMATCH);
 }
 
-TEST_F(HostileRegistryTest, TheDigestHeaderLies) {
+TEST_F(HostileRegistryTest, R2_TheDigestHeaderLies) {
   manifestIs(image.manifest().cStr(), std::string("Docker-Content-Digest: ") +
                                           Digest::of(nullptr).toString().cStr() + "\r\n");
   EXPECT_EQ(code(), FailureCode::DIGEST_MISMATCH);
 }
 
-TEST_F(HostileRegistryTest, ConfigurationOfAnotherDigest) {
+TEST_F(HostileRegistryTest, R1_ConfigurationOfAnotherDigest) {
   registry.on(configPath(), [](const Request&) { return httpAnswer(200, "{}"); });
   EXPECT_EQ(code(), FailureCode::DIGEST_MISMATCH);
 }
 
-TEST_F(HostileRegistryTest, LayerOfAnotherDigest) {
+TEST_F(HostileRegistryTest, R1_LayerOfAnotherDigest) {
   auto bytes = layerBytes();
   bytes[20] ^= 1;
   layerIs(httpAnswer(200, bytes));
   EXPECT_EQ(code(), FailureCode::DIGEST_MISMATCH);
 }
 
-TEST_F(HostileRegistryTest, LayerShorterThanAnnounced) {
-  layerIs(httpAnswer(200, layerBytes().substr(1)));
-  EXPECT_EQ(code(), FailureCode::DIGEST_MISMATCH);
-}
-
-TEST_F(HostileRegistryTest, LayerLongerThanAnnounced) {
-  layerIs(httpAnswer(200, layerBytes() + "x"));
-  EXPECT_EQ(code(), FailureCode::DIGEST_MISMATCH);
-}
-
-TEST_F(HostileRegistryTest, RightBytesWrongDiffId) {
+TEST_F(HostileRegistryTest, R14_RightBytesWrongDiffId) {
   TestImage other;
   other.layer(TarBuilder().file("f", "other").finish());
   // The configuration of one image, the layers of another.
@@ -117,67 +57,7 @@ TEST_F(HostileRegistryTest, RightBytesWrongDiffId) {
   EXPECT_EQ(code(), FailureCode::DIGEST_MISMATCH);
 }
 
-TEST_F(HostileRegistryTest, ACutConnectionIsResumed) {
-  auto bytes = layerBytes();
-  auto tries = std::make_shared<int>(0);
-  registry.on(layerPath(), [=](const Request& request) {
-    if ((*tries)++ == 0) {
-      return "HTTP/1.1 200 x\r\nContent-Length: " + std::to_string(bytes.size()) + "\r\n\r\n" +
-             bytes.substr(0, 40);
-    }
-    if (!request.has("Range: bytes=40-")) return httpAnswer(500, "");
-    return httpAnswer(206, bytes.substr(40),
-                      "Content-Range: bytes 40-" + std::to_string(bytes.size() - 1) + "/" +
-                          std::to_string(bytes.size()) + "\r\n");
-  });
-  expectPull();
-}
-
-TEST_F(HostileRegistryTest, AResumeThatIsAnsweredInFullStartsOver) {
-  auto bytes = layerBytes();
-  auto tries = std::make_shared<int>(0);
-  registry.on(layerPath(), [=](const Request&) {
-    if ((*tries)++ > 0) return httpAnswer(200, bytes);
-    return "HTTP/1.1 200 x\r\nContent-Length: " + std::to_string(bytes.size()) + "\r\n\r\nzzz";
-  });
-  expectPull();
-}
-
-TEST_F(HostileRegistryTest, AResumeWithAnotherRangeIsRefused) {
-  auto bytes = layerBytes();
-  auto tries = std::make_shared<int>(0);
-  registry.on(layerPath(), [=](const Request&) {
-    if ((*tries)++ > 0) return httpAnswer(206, bytes, "Content-Range: bytes 0-9/10\r\n");
-    return "HTTP/1.1 200 x\r\nContent-Length: " + std::to_string(bytes.size()) + "\r\n\r\nzzz";
-  });
-  pullFailure(name);
-}
-
-TEST_F(HostileRegistryTest, ABusyRegistryIsAskedAgain) {
-  auto body = std::string(image.manifest().cStr());
-  auto tries = std::make_shared<int>(0);
-  registry.on("/v2/app/manifests/1", [=](const Request&) {
-    return (*tries)++ < 2 ? httpAnswer(*tries == 1 ? 503 : 429, "", "Retry-After: 0\r\n")
-                          : httpAnswer(200, body);
-  });
-  expectPull();
-}
-
-TEST_F(HostileRegistryTest, ARegistryThatStaysBrokenIsUnreachable) {
-  registry.on("/v2/app/manifests/1", [](const Request&) { return httpAnswer(503, ""); });
-  auto failed = pullFailure(name);
-  EXPECT_EQ(failed.code, FailureCode::UNREACHABLE);
-  EXPECT_TRUE(says(failed, "503"));
-}
-
-TEST_F(HostileRegistryTest, NobodyListens) {
-  name = kj::str("localhost:1/app:1");
-  auto failed = pullFailure(name);
-  EXPECT_EQ(failed.code, FailureCode::UNREACHABLE);
-  EXPECT_TRUE(says(failed, "localhost:1"));
-}
-
-TEST_F(HostileRegistryTest, AmbiguousAndOldDocuments) {
+TEST_F(HostileRegistryTest, R4_AmbiguousAndOldDocuments) {
   manifestIs("{\"schemaVersion\":2,\"manifests\":[],\"layers\":[]}");
   EXPECT_EQ(code(), FailureCode::INVALID);
   manifestIs("{\"schemaVersion\":1,\"fsLayers\":[]}");
@@ -186,7 +66,7 @@ TEST_F(HostileRegistryTest, AmbiguousAndOldDocuments) {
   EXPECT_EQ(code(), FailureCode::INVALID);
 }
 
-TEST_F(HostileRegistryTest, EndlessDocumentsEnd) {
+TEST_F(HostileRegistryTest, R9_EndlessDocumentsEnd) {
   manifestIs(std::string(5u << 20, ' '));
   EXPECT_EQ(code(), FailureCode::EXHAUSTED);
   std::string headers;
@@ -195,7 +75,7 @@ TEST_F(HostileRegistryTest, EndlessDocumentsEnd) {
   EXPECT_EQ(code(), FailureCode::EXHAUSTED);
 }
 
-TEST_F(HostileRegistryTest, IndexesThatNestForEverEnd) {
+TEST_F(HostileRegistryTest, R13_IndexesThatNestForEverEnd) {
   // Four levels of indexes, each naming the next.
   auto text = std::string(image.manifest().cStr());
   std::string type = "application/vnd.oci.image.manifest.v1+json";
@@ -212,7 +92,7 @@ TEST_F(HostileRegistryTest, IndexesThatNestForEverEnd) {
   EXPECT_EQ(code(), FailureCode::INVALID);
 }
 
-TEST_F(HostileRegistryTest, RedirectsAreCountedAndChecked) {
+TEST_F(HostileRegistryTest, R8_RedirectsAreCountedAndChecked) {
   registry.on("/v2/app/manifests/1", [](const Request&) {
     return httpAnswer(307, "", "Location: /v2/app/manifests/1\r\n");
   });
@@ -231,75 +111,6 @@ TEST_F(HostileRegistryTest, RedirectsAreCountedAndChecked) {
   }
 }
 
-TEST_F(HostileRegistryTest, TokensAreFetchedAndStayAtHome) {
-  auto body = std::string(image.manifest().cStr());
-  auto realm = std::string("http://") + registry.host().cStr() + "/token";
-  registry.on("/v2/app/manifests/1", [=](const Request& request) {
-    if (request.has("Authorization: Bearer abc")) return httpAnswer(200, body);
-    return httpAnswer(401, "",
-                      "WWW-Authenticate: Bearer realm=\"" + realm + "\",service=\"s&x\"\r\n");
-  });
-  registry.on("/token", [](const Request&) { return httpAnswer(200, "{\"token\":\"abc\"}"); });
-  expectPull();
-  for (const auto& request : registry.requests()) {
-    if (request.path.rfind("/token", 0) != 0) continue;
-    EXPECT_NE(request.path.find("scope=repository%3Aapp%3Apull"), std::string::npos);
-    EXPECT_NE(request.path.find("service=s%26x"), std::string::npos);
-  }
-}
-
-TEST_F(HostileRegistryTest, TokensFromStrangePlacesAreRefused) {
-  for (auto realm : {"http://169.254.169.254/token", "http://example.org/token",
-                     "https://user:x@example.org/token", "https://127.0.0.1/token",
-                     "https://[fd00:ec2::254]/token", "file:///etc/passwd"}) {
-    auto header = std::string("WWW-Authenticate: Bearer realm=\"") + realm + "\"\r\n";
-    registry.on("/v2/app/manifests/1", [=](const Request&) { return httpAnswer(401, "", header); });
-    EXPECT_EQ(code(), FailureCode::DENIED) << realm;
-  }
-}
-
-TEST_F(HostileRegistryTest, WithoutCredentialsItIsUnauthenticated) {
-  registry.on("/v2/app/manifests/1", [](const Request&) {
-    return httpAnswer(401, "", "WWW-Authenticate: Basic realm=\"x\"\r\n");
-  });
-  EXPECT_EQ(code(), FailureCode::UNAUTHENTICATED);
-}
-
-TEST_F(HostileRegistryTest, ThePasswordGoesToTheRegistryOnly) {
-  auto body = std::string(image.manifest().cStr());
-  registry.on("/v2/app/manifests/1", [=](const Request& request) {
-    if (request.has("Authorization: Basic dTpw")) return httpAnswer(200, body);
-    return httpAnswer(401, "", "WWW-Authenticate: Basic realm=\"x\"\r\n");
-  });
-  auto request = store().pullRequest();
-  request.setReference(name);
-  auto password = request.initOptions().initCredentials().initPassword();
-  password.setUser("u");
-  password.setPassword("p");
-  request.send().wait(io.waitScope);
-
-  registry.on("/v2/app/manifests/1", [](const Request&) {
-    return httpAnswer(401, "", "WWW-Authenticate: Bearer realm=\"https://example.org/token\"\r\n");
-  });
-  auto again = store().pullRequest();
-  again.setReference(name);
-  auto options = again.initOptions();
-  options.setPolicy(schema::PullPolicy::ALWAYS);
-  auto second = options.initCredentials().initPassword();
-  second.setUser("u");
-  second.setPassword("p");
-  auto failed = failureFrom([&]() { again.send().wait(io.waitScope); });
-  EXPECT_EQ(failed.code, FailureCode::DENIED);
-  EXPECT_TRUE(says(failed, "example.org"));
-  succeeds = true;
-}
-
-TEST_F(HostileRegistryTest, PlainHttpOnlyWhereItIsConfigured) {
-  // Another name of the same machine, about which nothing is said.
-  name = kj::str("127.0.0.1:", registry.host().slice(10), "/app:1");
-  EXPECT_EQ(code(), FailureCode::UNREACHABLE);
-}
-
 TEST_F(HostileRegistryTest, ManyPullsOfOneThingAreOne) {
   kj::Vector<kj::Promise<void>> pulls;
   for (int i = 0; i < 8; ++i) {
@@ -310,6 +121,262 @@ TEST_F(HostileRegistryTest, ManyPullsOfOneThingAreOne) {
   kj::joinPromises(pulls.releaseAsArray()).wait(io.waitScope);
   EXPECT_EQ(registry.requests().size(), 3u);
   succeeds = true;
+}
+
+TEST_F(HostileRegistryTest, R1_ADigestOfTheOtherAlgorithmCountsAsWell) {
+  auto digest = digestText(manifestText(), DigestAlgorithm::sha512);
+  auto body = manifestText();
+  registry.on("/v2/app/manifests/" + digest, [=](const Request&) { return httpAnswer(200, body); });
+  name = kj::str(registry.host(), "/app@", digest.c_str());
+  expectPull();
+  registry.on("/v2/app/manifests/" + digest,
+              [=](const Request&) { return httpAnswer(200, body + " "); });
+  EXPECT_EQ(code(schema::PullPolicy::ALWAYS), FailureCode::DIGEST_MISMATCH);
+}
+
+TEST_F(HostileRegistryTest, R1_LayersMayBeNamedBySha512) {
+  auto bytes = layerBytes();
+  auto old = digestText(bytes);
+  auto digest = digestText(bytes, DigestAlgorithm::sha512);
+  manifestIs(replaced(manifestText(), old, digest));
+  auto path = "/v2/app/blobs/" + digest;
+  registry.on(path, [=](const Request&) { return httpAnswer(200, bytes.substr(1) + "x"); });
+  EXPECT_EQ(code(), FailureCode::DIGEST_MISMATCH);
+  registry.on(path, [=](const Request&) { return httpAnswer(200, bytes); });
+  expectPull();
+}
+
+TEST_F(HostileRegistryTest, R2_TheDigestHeaderMayHaveAnotherAlgorithmAndMustBeTrue) {
+  auto header =
+      "Docker-Content-Digest: " + digestText("something else", DigestAlgorithm::sha512) + "\r\n";
+  manifestIs(manifestText(), header);
+  EXPECT_EQ(code(), FailureCode::DIGEST_MISMATCH);
+  // What is no digest says nothing.
+  manifestIs(manifestText(), "Docker-Content-Digest: sha256:../../x\r\n");
+  expectPull();
+  header = "Docker-Content-Digest: " + digestText(manifestText(), DigestAlgorithm::sha512) + "\r\n";
+  manifestIs(manifestText(), header);
+  expectPull(schema::PullPolicy::ALWAYS);
+}
+
+TEST_F(HostileRegistryTest, R3_WhatIsNoDigestNeverBecomesAPath) {
+  auto right = digestText(layerBytes());
+  auto upper = right;
+  for (char& c : upper) c = static_cast<char>(toupper(c));
+  for (auto& wrong :
+       {std::string("sha256:../../../etc/passwd"), right.substr(0, 70), right + "0", upper,
+        "SHA256:" + right.substr(7), "sha512:" + right.substr(7), "md5:" + right.substr(7),
+        right + "?x=y", std::string("sha256:"), std::string("..")}) {
+    manifestIs(replaced(manifestText(), right, wrong));
+    EXPECT_EQ(code(), FailureCode::INVALID) << wrong;
+    manifestIs(
+        "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image."
+        "manifest.v1+json\",\"size\":1,\"digest\":\"" +
+        wrong + "\"}]}");
+    EXPECT_EQ(code(), FailureCode::INVALID) << wrong;
+  }
+  EXPECT_EQ(registry.requests().size(), registry.requestsFor(manifestPath()).size());
+  name = kj::str(registry.host(), "/app@", right.substr(0, 60).c_str());
+  EXPECT_EQ(code(), FailureCode::INVALID);
+}
+
+TEST_F(HostileRegistryTest, R4_TheSameBytesAsAnotherTypeTheNextTime) {
+  expectPull();
+  manifestIs(manifestText(), "Content-Type: application/vnd.oci.image.index.v1+json\r\n");
+  EXPECT_EQ(code(schema::PullPolicy::ALWAYS), FailureCode::INVALID);
+  manifestIs(manifestText(),
+             "Content-Type: application/vnd.docker.distribution.manifest.v2+json\r\n");
+  EXPECT_EQ(code(schema::PullPolicy::ALWAYS), FailureCode::INVALID);
+}
+
+TEST_F(HostileRegistryTest, R4_ArtifactsAreNamedForWhatTheyAre) {
+  auto text = replaced(manifestText(), "application/vnd.oci.image.config.v1+json",
+                       "application/vnd.oci.empty.v1+json");
+  manifestIs(text);
+  EXPECT_EQ(code(), FailureCode::INVALID);
+  manifestIs(replaced(text, "{\"schemaVersion\":2,",
+                      "{\"schemaVersion\":2,\"artifactType\":\"application/vnd.example.sbom\","));
+  auto failed = pullFailure(name);
+  EXPECT_EQ(failed.code, FailureCode::UNSUPPORTED);
+  EXPECT_TRUE(says(failed, "application/vnd.example.sbom"));
+}
+
+TEST_F(HostileRegistryTest, R7_ForeignLayersAreNotFetched) {
+  ScriptedRegistry elsewhere;
+  elsewhere.on("/layer", [](const Request&) {
+    return httpAnswer(401, "", "WWW-Authenticate: Basic realm=\"x\"\r\n");
+  });
+  auto urls = std::string("\"urls\":[\"http://") + elsewhere.host().cStr() + "/layer\"],";
+  auto type = std::string("\"mediaType\":\"application/vnd.oci.image.layer.v1.tar+gzip\",");
+  // A layer of a type that means "elsewhere" is not served at all.
+  for (auto foreign : {"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+                       "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"}) {
+    manifestIs(
+        replaced(manifestText(), type, std::string("\"mediaType\":\"") + foreign + "\"," + urls));
+    auto failed = pullFailureAs("user", "password");
+    EXPECT_EQ(failed.code, FailureCode::UNSUPPORTED) << foreign;
+  }
+  // Of an ordinary one the addresses mean nothing.
+  manifestIs(replaced(manifestText(), type, type + urls));
+  expectPull();
+  EXPECT_EQ(elsewhere.requests().size(), 0u);
+}
+
+TEST_F(HostileRegistryTest, R8_AnInnocentNameThatMeansTheMachineItself) {
+  // Such names are the machine's own by RFC 6761; what counts is the address, not the name.
+  auto header = std::string("Location: https://rebind.localhost:") +
+                std::to_string(registry.portNumber()) + "/x\r\n";
+  registry.on(manifestPath(), [=](const Request&) { return httpAnswer(302, "", header); });
+  auto failed = pullFailure(name);
+  EXPECT_EQ(failed.code, FailureCode::DENIED);
+  EXPECT_TRUE(says(failed, "is one that no registry may have"));
+}
+
+TEST_F(HostileRegistryTest, R9_FourMebibytesOfManifestAreServed) {
+  manifestIs(manifestText() + std::string((4u << 20) - manifestText().size(), ' '));
+  expectPull();
+}
+
+TEST_F(HostileRegistryTest, R9_LargeConfigurationsEnd) {
+  // Announced, or only sent.
+  auto size = ",\"size\":" + std::to_string(image.config().size());
+  manifestIs(replaced(manifestText(), size, ",\"size\":9000000"));
+  EXPECT_EQ(code(), FailureCode::INVALID);
+  manifestIs(manifestText());
+  registry.on(configPath(),
+              [](const Request&) { return httpAnswer(200, std::string(9u << 20, ' ')); });
+  EXPECT_EQ(code(), FailureCode::EXHAUSTED);
+}
+
+TEST_F(HostileRegistryTest, R9_ADocumentThatNeverEnds) {
+  registry.converse(manifestPath(), [](const Request&, Client& client) {
+    client.send("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    while (client.send("10000\r\n" + std::string(65536, ' ') + "\r\n")) {
+    }
+  });
+  EXPECT_EQ(code(), FailureCode::EXHAUSTED);
+  // A number is not believed, and nothing is set aside for it.
+  registry.on(manifestPath(), [](const Request&) {
+    return std::string("HTTP/1.1 200 x\r\nContent-Length: 9223372036854775807\r\n\r\n");
+  });
+  EXPECT_EQ(code(), FailureCode::UNREACHABLE);
+}
+
+TEST_F(HostileRegistryTest, R12_BombsEndAtTheLimit) {
+  configure("", "");
+  stopImaged(SIGTERM);
+  startImaged(kj::str("max-image-bytes = 1048576\n[registry.\"", registry.host(),
+                      "\"]\ninsecure-http = true\n"));
+  for (auto form : {TestImage::Compression::gzip, TestImage::Compression::zstd}) {
+    TestImage bomb;
+    bomb.layer(
+        TarBuilder().file("zeros", kj::heapString(std::string(64u << 20, 'z').c_str())).finish(),
+        form);
+    registry.serve(bomb, "app", "1");
+    EXPECT_EQ(code(), FailureCode::EXHAUSTED);
+  }
+}
+
+TEST_F(HostileRegistryTest, R13_MoreLayersThanAnybodyHas) {
+  auto text = manifestText();
+  auto from = text.find("\"layers\":[") + 10;
+  auto one = text.substr(from, text.find(']', from) - from);
+  std::string many = one;
+  // 4 MiB of them, which are 20 000; a hundred thousand do not fit into a manifest.
+  while (many.size() + one.size() + 1 + text.size() < (4u << 20)) many += "," + one;
+  manifestIs(replaced(text, one, many));
+  auto failed = pullFailure(name);
+  EXPECT_EQ(failed.code, FailureCode::INVALID);
+  EXPECT_TRUE(says(failed, "layers"));
+}
+
+TEST_F(HostileRegistryTest, R14_WhatFollowsTheStreamIsPartOfIt) {
+  // A second member with a second archive: the digest is right, the uncompressed one is not.
+  auto more = textOf(gzip(TarBuilder().file("g", "smuggled").finish()));
+  for (auto& tail : {more, std::string("garbage")}) {
+    auto bytes = layerBytes() + tail;
+    auto text = replaced(manifestText(), digestText(layerBytes()), digestText(bytes));
+    manifestIs(replaced(text, "\"size\":" + std::to_string(layerBytes().size()) + "}]",
+                        "\"size\":" + std::to_string(bytes.size()) + "}]"));
+    registry.on("/v2/app/blobs/" + digestText(bytes),
+                [=](const Request&) { return httpAnswer(200, bytes); });
+    auto failed = code();
+    EXPECT_TRUE(failed == FailureCode::DIGEST_MISMATCH || failed == FailureCode::INVALID)
+        << codeName(failed).cStr();
+  }
+}
+
+TEST_F(HostileRegistryTest, R14_DiffIdsMayBeNamedBySha512AndAreCheckedAsWell) {
+  auto tar = textOf(TarBuilder().file("f", "content").finish());
+  auto serveWith = [&](const std::string& diffId) {
+    auto config = replaced(image.config().cStr(), digestText(tar), diffId);
+    registry.on("/v2/app/blobs/" + digestText(config),
+                [=](const Request&) { return httpAnswer(200, config); });
+    auto text = replaced(manifestText(), digestText(image.config().cStr()), digestText(config));
+    manifestIs(replaced(text, "\"size\":" + std::to_string(image.config().size()),
+                        "\"size\":" + std::to_string(config.size())));
+  };
+  serveWith(digestText(tar + "x", DigestAlgorithm::sha512));
+  EXPECT_EQ(code(), FailureCode::DIGEST_MISMATCH);
+  serveWith(digestText(tar, DigestAlgorithm::sha512));
+  expectPull();
+}
+
+TEST_F(HostileRegistryTest, R15_TheIndexSaysOnePlatformAndTheImageAnother) {
+  image.architecture = "riscv64";
+  registry.serve(image, "app", "other");
+  auto entry = [&](const char* architecture) {
+    return "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/"
+           "vnd.oci.image.manifest."
+           "v1+json\",\"digest\":\"" +
+           digestText(manifestText()) + "\",\"size\":" + std::to_string(manifestText().size()) +
+           ",\"platform\":{\"os\":\"linux\",\"architecture\":\"" + architecture + "\"}}]}";
+  };
+  manifestIs(entry("amd64"));
+  EXPECT_EQ(code(), FailureCode::WRONG_PLATFORM);
+  manifestIs(entry("riscv64"));
+  EXPECT_EQ(code(), FailureCode::WRONG_PLATFORM);
+}
+
+TEST_F(HostileRegistryTest, R16_WhatIsHereAlreadyIsNotGivenToWhoMayNotHaveIt) {
+  expectPull();
+  // The same bytes in a repository that wants to be asked.
+  name = kj::str(registry.host(), "/private:1");
+  registry.on("/v2/private/manifests/1", [](const Request&) {
+    return httpAnswer(401, "", "WWW-Authenticate: Basic realm=\"x\"\r\n");
+  });
+  EXPECT_EQ(code(), FailureCode::UNAUTHENTICATED);
+}
+
+TEST_F(HostileRegistryTest, R18_NumbersAndTextsThatAreNone) {
+  auto size = "\"size\":" + std::to_string(layerBytes().size());
+  for (auto wrong :
+       {"\"size\":-1", "\"size\":9223372036854775808", "\"size\":1e3", "\"size\":\"1\"",
+        "\"size\":1,\"size\":2", "\"size\":1,\"x\":\"\xff\"", "\"size\":1,\"x\":\"\\u0000\""}) {
+    manifestIs(replaced(manifestText(), size, wrong));
+    EXPECT_EQ(code(), FailureCode::INVALID) << wrong;
+  }
+  manifestIs(std::string(100'000, '['));
+  EXPECT_EQ(code(), FailureCode::INVALID);
+}
+
+TEST_F(HostileRegistryTest, R19_NothingThatAnImageSaysGrantsAnything) {
+  image.annotations = kj::str(
+      "{\"org.opencontainers.image.ref.name\":\"docker.io/library/debian:13\","
+      "\"org.opencontainers.image.base.name\":\"docker.io/library/debian:13\","
+      "\"io.kubernetes.cri-o.Devices\":\"/dev/mem\",\"cdi.k8s.io/x\":\"vendor.example/gpu=all\","
+      "\"org.criu.checkpoint.container.name\":\"other\"}");
+  image.process = kj::str(
+      "{\"Labels\":{\"io.containers.capabilities\":\"SYS_ADMIN\",\"org.bulkhead.image.type\":\"\"},"
+      "\"Volumes\":{\"/etc\":{}},\"Privileged\":true}");
+  registry.serve(image, "app", "1");
+  expectPull();
+  auto list = store().listRequest().send().wait(io.waitScope);
+  ASSERT_EQ(list.getImages().size(), 1u);
+  EXPECT_TRUE(list.getImages()[0].getReference().startsWith(name));
+  EXPECT_EQ(list.getImages()[0].getType(), schema::ImageType::CONTAINER);
+  EXPECT_EQ(pullFailure("docker.io/library/debian:13", schema::PullPolicy::NEVER).code,
+            FailureCode::NOT_FOUND);
 }
 
 }  // namespace

@@ -11,66 +11,13 @@
 #include <kj/debug.h>
 
 #include "imaged/testing/certificate.h"
+#include "imaged/testing/debian-registry.h"
 #include "imaged/testing/imaged-fixture.h"
 #include "imaged/testing/tar-builder.h"
+#include "imaged/testing/test-kernel.h"
 
 namespace bulkhead::testing {
 namespace {
-
-// Debian's docker-registry on a port of its own.
-class Registry {
- public:
-  explicit Registry(const TemporaryDirectory& directory, kj::StringPtr tls = "") {
-    writeFile(directory.path("registry.yml"),
-              kj::str("version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: ",
-                      directory.makeDirectory("registry"), "\nhttp:\n  addr: 127.0.0.1:0\n", tls)
-                  .asBytes());
-    int ends[2];
-    KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
-    kj::AutoCloseFd read(ends[0]);
-    kj::AutoCloseFd write(ends[1]);
-    Program program;
-    program.command.add(kj::str("docker-registry"));
-    program.command.add(kj::str("serve"));
-    program.command.add(directory.path("registry.yml"));
-    program.environment.add(kj::str("OTEL_TRACES_EXPORTER=none"));
-    program.standardError = write.get();
-    process = kj::heap<RunningProcess>(start(program));
-    write = nullptr;
-    port = readPort(read);
-    log = kj::mv(read);
-  }
-
-  kj::String host() const { return kj::str("localhost:", port); }
-
-  void push(kj::StringPtr layout, kj::StringPtr tag, kj::StringPtr name) {
-    runCommand({"skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false",
-                kj::str("oci:", layout, ":", tag), kj::str("docker://", host(), "/", name)});
-  }
-
- private:
-  kj::Own<RunningProcess> process;
-  kj::AutoCloseFd log;
-  uint port = 0;
-
-  // From its own log: "listening on 127.0.0.1:PORT".
-  static uint readPort(int fd) {
-    std::string text;
-    for (;;) {
-      char buffer[512];
-      ssize_t n;
-      KJ_SYSCALL(n = ::read(fd, buffer, sizeof buffer));
-      KJ_REQUIRE(n > 0, "the registry ended", text.c_str());
-      text.append(buffer, static_cast<size_t>(n));
-      auto at = text.find("listening on 127.0.0.1:");
-      if (at == std::string::npos) continue;
-      auto digits = text.substr(at + 23);
-      auto end = digits.find_first_not_of("0123456789");
-      if (end == std::string::npos) continue;
-      return static_cast<uint>(std::stoul(digits.substr(0, end)));
-    }
-  }
-};
 
 class ProcessTest : public ImagedTest {
  protected:
@@ -108,7 +55,7 @@ class ProcessTest : public ImagedTest {
 };
 
 TEST_F(ProcessTest, PullsFromARegistry) {
-  Registry registry(directory);
+  DebianRegistry registry(directory);
   registry.push(layout(container(), "app"), "1", "team/app:1");
   startImaged(config(registry.host()));
   auto name = kj::str(registry.host(), "/team/app:1");
@@ -147,8 +94,9 @@ TEST_F(ProcessTest, TlsNeedsATrustedCertificate) {
   auto certificate = TestCertificate::make("localhost");
   writeFile(directory.path("cert.pem"), certificate.certificate.asBytes());
   writeFile(directory.path("key.pem"), certificate.key.asBytes());
-  Registry registry(directory, kj::str("  tls:\n    certificate: ", directory.path("cert.pem"),
-                                       "\n    key: ", directory.path("key.pem"), "\n"));
+  DebianRegistry registry(directory,
+                          kj::str("  tls:\n    certificate: ", directory.path("cert.pem"),
+                                  "\n    key: ", directory.path("key.pem"), "\n"));
   registry.push(layout(container(), "app"), "1", "app:1");
   auto name = kj::str(registry.host(), "/app:1");
   startImaged("");
@@ -163,7 +111,7 @@ TEST_F(ProcessTest, TlsNeedsATrustedCertificate) {
 }
 
 TEST_F(ProcessTest, WhatIsHereIsNotFetchedAgain) {
-  Registry registry(directory);
+  DebianRegistry registry(directory);
   registry.push(layout(container(), "app"), "1", "app:1");
   startImaged(config(registry.host()));
   auto name = kj::str(registry.host(), "/app:1");
@@ -177,7 +125,7 @@ TEST_F(ProcessTest, WhatIsHereIsNotFetchedAgain) {
 }
 
 TEST_F(ProcessTest, TheStoreSurvivesAKill) {
-  Registry registry(directory);
+  DebianRegistry registry(directory);
   registry.push(layout(container(), "app"), "1", "app:1");
   startImaged(config(registry.host()));
   auto name = kj::str(registry.host(), "/app:1");
@@ -232,12 +180,14 @@ TEST_F(ProcessTest, ImportsALayoutThatTheCallerOpens) {
 
 TEST_F(ProcessTest, BootFilesOfAKernelAndASystem) {
   startImaged(config("localhost:1"));
+  auto text = [](kj::ArrayPtr<const kj::byte> bytes) { return kj::heapString(bytes.asChars()); };
+  auto addons = modulesSquashfs("6.12.0-zone");
   TestImage kernel;
   kernel.annotations = kj::str("{\"org.bulkhead.image.type\":\"kernel\"}");
   kernel.layer(TarBuilder()
-                   .file("kernel/image", "\177ELF-and-more")
+                   .file("kernel/image", text(kernelElf("6.12.0-zone")))
                    .file("kernel/metadata", "KERNEL_VERSION=6.12.0-zone\nX=y\n")
-                   .file("kernel/addons.squashfs", "squash")
+                   .file("kernel/addons.squashfs", text(addons))
                    .file("kernel/boot.cpio", "12345")
                    .finish());
   TestImage system;
@@ -260,8 +210,10 @@ TEST_F(ProcessTest, BootFilesOfAKernelAndASystem) {
     text.resize(static_cast<size_t>(n));
     return text;
   };
-  EXPECT_EQ(read(files.getKernel()), "\177ELF-and-more");
-  EXPECT_EQ(read(files.getAddons()), "squash");
+  auto elf = read(files.getKernel());
+  EXPECT_EQ(elf.substr(0, 4), "\177ELF");
+  EXPECT_NE(elf.find("Linux version 6.12.0-zone"), std::string::npos);
+  EXPECT_EQ(read(files.getAddons()).size(), addons.size());
   auto initrd = read(files.getInitrd());
   EXPECT_EQ(initrd.substr(0, 8), std::string("12345\0\0\0", 8));
   EXPECT_EQ(initrd.substr(8, 6), "070701");
@@ -288,7 +240,7 @@ TEST_F(ProcessTest, BootFilesOfAKernelAndASystem) {
 }
 
 TEST_F(ProcessTest, AMissingImageIsNotFound) {
-  Registry registry(directory);
+  DebianRegistry registry(directory);
   startImaged(config(registry.host()));
   auto failed = pullFailure(kj::str(registry.host(), "/nothing/here:1"));
   EXPECT_EQ(failed.code, FailureCode::NOT_FOUND);

@@ -16,6 +16,8 @@ TEST(Reference, DefaultsAreFilledIn) {
   EXPECT_EQ(canonical("debian"), "docker.io/library/debian:latest");
   EXPECT_EQ(canonical("debian:13"), "docker.io/library/debian:13");
   EXPECT_EQ(canonical("team/app"), "docker.io/team/app:latest");
+  EXPECT_EQ(canonical("index.docker.io/team/app"), "docker.io/team/app:latest");
+  EXPECT_EQ(canonical("app@sha512:" HEX HEX), "docker.io/library/app@sha512:" HEX HEX);
   EXPECT_EQ(canonical("localhost/app"), "localhost/app:latest");
   EXPECT_EQ(canonical("localhost:5000/a/b/c:v1"), "localhost:5000/a/b/c:v1");
   EXPECT_EQ(canonical("Registry.Example/app"), "registry.example/app:latest");

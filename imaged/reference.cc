@@ -187,6 +187,8 @@ Reference Reference::parse(kj::StringPtr text, kj::StringPtr defaultRegistry) {
     }
   }
   if (result.registry.size() == 0) result.registry = lowerCase(defaultRegistry);
+  // The name that Docker's own tools write for theirs.
+  if (result.registry == "index.docker.io") result.registry = kj::str("docker.io");
   if (!isRegistry(result.registry)) reject(text, "the registry is not a host name with a port");
   result.repository = kj::mv(rest);
   if (!isRepository(result.repository)) {

@@ -85,6 +85,7 @@ const Signature signatures[] = {
     {"timerfd_create"_kj, "ii"_kj},
     {"timerfd_settime"_kj, "iipp"_kj},
     {"unlinkat"_kj, "ipi"_kj},
+    {"utimensat"_kj, "ippi"_kj},
     {"waitid"_kj, "iipip"_kj},
     {"write"_kj, "ipl"_kj},
     {"writev"_kj, "ipl"_kj},

@@ -37,6 +37,53 @@ interface ImageStore {
   # not of that type.
 
   prune @6 () -> (freedBytes :UInt64);
+  # Removes what no reference names and no `Image` holds.
+
+  lease @7 (manifestDigest :Text) -> (image :Image);
+  # An image by its digest alone, whether or not a reference still names it: for whoever held it
+  # before and lost the connection. Errors: `notFound`.
+
+  keeper @8 () -> (keeper :ImageKeeper);
+  # The authority over what others see, as a capability of its own.
+}
+
+# Changes what everybody on this host sees: for its administrators.
+interface ImageKeeper {
+  remove @0 (reference :Text) -> ();
+  # As `ImageStore.remove`.
+
+  prune @1 (reach :PruneReach) -> (freedBytes :UInt64, removed :List(Text));
+  # `removed`: the references that went.
+
+  usage @2 () -> (usage :StoreUsage);
+
+  importArchive @3 (reference :Text, progress :Common.ProgressSink)
+      -> (input :Common.File, work :ImageImport);
+  # An image from a tar archive: an OCI layout, or what `docker save` and `skopeo copy
+  # docker-archive:` write. The caller writes the archive into `input`, a pipe of imaged's own, and
+  # closes it: no descriptor of the caller's reaches imaged, and no byte is parsed outside a worker.
+}
+
+# An import under way; dropping it cancels.
+interface ImageImport {
+  finish @0 () -> (image :Image) $Cxx.allowCancellation;
+  # Once the archive is read to its end. Errors as `ImageStore.pull`.
+}
+
+enum PruneReach {
+  unnamed @0;     # images that no reference names
+  unused @1;      # also those that nobody holds, references included
+}
+
+# What the store costs. A layer that several images have counts once.
+struct StoreUsage {
+  quotaBytes @0 :UInt64;        # 0: none
+  usedBytes @1 :UInt64;         # layers and packed images
+  layerBytes @2 :UInt64;
+  packedBytes @3 :UInt64;
+  reclaimableBytes @4 :UInt64;  # what pruning everything unused would free
+  images @5 :UInt32;
+  layers @6 :UInt32;
 }
 
 enum PullPolicy {
@@ -73,6 +120,7 @@ enum ImageType {
   container @0;
   kernel @1;      # /kernel/image, metadata, addons.squashfs, config.gz
   system @2;      # an initial file system: /init and the zone's agent
+  disk @3;        # one virtual machine's disk: a single layer with a single file below /disk
 }
 
 struct ImageInfo {
@@ -85,6 +133,65 @@ struct ImageInfo {
   compressedBytes @6 :UInt64;
   packedBytes @7 :UInt64;
   layers @8 :UInt32;
+  storedBytes @9 :UInt64;     # on this disk: packed image and layers
+  sharedBytes @10 :UInt64;    # of these, in layers that other images have as well
+  lastUsedUnixSeconds @11 :Int64;
+  holders @12 :UInt32;        # how many `Image`s are held of it
+}
+
+# What is known of an image beyond `ImageInfo`.
+struct ImageDetails {
+  configDigest @0 :Text;
+  layers @1 :List(Layer);
+  entries @2 :UInt64;         # files of the packed image
+  kernelVersion @3 :Text;     # of a kernel image
+  diskFormat @4 :Image.DiskFormat;  # of a disk image
+  signature @5 :ImageSignature;
+  packed @6 :List(PackedFile);
+  packedUnixSeconds @7 :Int64;
+
+  struct Layer {
+    digest @0 :Text;
+    size @1 :UInt64;          # compressed
+    diffId @2 :Text;
+    compression @3 :Text;     # "none", "gzip", "zstd"
+    stored @4 :Bool;          # the compressed bytes are in the store
+  }
+}
+
+# One file of a packed image.
+struct PackedFile {
+  name @0 :Text;              # "root.squashfs"
+  size @1 :UInt64;
+  digest @2 :Text;
+}
+
+# What the signature policy said when the image came.
+struct ImageSignature {
+  kind @0 :Kind;
+  keyFingerprint @1 :Text;    # SHA-256 of the public key, as a digest
+  signedDigest @2 :Text;      # of the manifest, or of the index that leads to it
+  identity @3 :Text;          # the repository the signature names
+  enum Kind {
+    unchecked @0;             # the policy asked for nothing, or the image is a local one
+    verified @1;
+  }
+}
+
+# What a look at every byte of an image found.
+struct VerifyReport {
+  checks @0 :List(Check);
+  struct Check {
+    subject @0 :Text;         # "manifest", "layer sha256:...", "root.squashfs"
+    result @1 :Result;
+    problem @2 :Text;         # for people; empty where all is well
+  }
+  enum Result {
+    intact @0;
+    damaged @1;
+    missing @2;
+    unknown @3;               # nothing was recorded to compare with
+  }
 }
 
 # What an image says about the process to run. All of it is a stranger's text: it grants nothing.
@@ -98,7 +205,9 @@ struct ContainerConfig {
   labels @6 :List(Common.KeyValue);
 }
 
-# One image. Holding it leases its bytes; dropping it ends the lease.
+# One image. Holding it leases its bytes; dropping it ends the lease. An image that no reference
+# names any more stays some minutes longer, so that a holder that restarts finds it: see
+# `ImageStore.lease`.
 interface Image {
   info @0 () -> (info :ImageInfo);
 
@@ -110,6 +219,30 @@ interface Image {
 
   document @3 (kind :DocumentKind) -> (bytes :Data);
   # Manifest or configuration, bit-exact.
+
+  details @4 () -> (details :ImageDetails);
+
+  verify @5 (progress :Common.ProgressSink) -> (report :VerifyReport) $Cxx.allowCancellation;
+  # Reads and hashes everything the store has of this image. What is damaged counts as absent from
+  # then on: the next pull brings it anew.
+
+  layer @6 (number :UInt32) -> (file :Common.File);
+  # Read-only descriptor of a layer's compressed bytes, counted from 0. With these and the
+  # documents the image can be written elsewhere, bit for bit. Errors: `notFound` where the store
+  # does not have them.
+
+  blockImage @7 () -> (file :Common.File, format :DiskFormat);
+  # Of a disk image: a read-only descriptor of the disk's bytes. Errors: `invalid` for another type.
+
+  verityTree @8 () -> (tree :Common.File, rootHash :Data, salt :Data);
+  # Of a container: a read-only descriptor of the root file system's dm-verity superblock and hash
+  # tree, and the SHA-256 that vouches for both. Errors: `notFound` for an image that was packed
+  # without one.
+
+  enum DiskFormat {
+    raw @0;
+    qcow2 @1;
+  }
 
   enum Format {
     squashfs @0;

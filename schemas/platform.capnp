@@ -31,6 +31,7 @@ interface Session {
       -> (info :Image.ImageInfo) $Cxx.allowCancellation;
   listImages @2 () -> (images :List(Image.ImageInfo));
   removeImage @3 (reference :Text) -> ();
+  # As `ImageKeeper.remove`, for administrators.
 
   createZone @4 (spec :ZoneSpec, progress :Common.ProgressSink) -> (zone :Zone);
   # Journals the zone and starts making it; returns at once. `Zone.whenReady` tells how it went.
@@ -47,9 +48,18 @@ interface Session {
 
   importImage @8 (layout :Common.Directory, reference :Text, progress :Common.ProgressSink)
       -> (info :Image.ImageInfo);
+  # For administrators: the name is everybody's from then on.
 
   attenuate @9 (limits :Data) -> (session :Session);
   save @10 () -> (token :Data);
+
+  findImage @11 (reference :Text) -> (image :Image.Image);
+  # An image that is on this host, to be looked at, verified or copied elsewhere. Errors:
+  # `notFound`.
+
+  imageKeeper @12 () -> (keeper :Image.ImageKeeper);
+  # What changes the images of everybody on this host. Errors: `denied` for whoever is not the
+  # host's administrator.
 }
 
 interface EventSink {
@@ -105,6 +115,7 @@ struct ZoneInfo {
   phases @15 :List(Common.PhaseTime);  # how long each step of the launch took, in order
   errorCode @16 :Common.FailureCode;
   labels @17 :List(Common.KeyValue);
+  imageDigests @18 :List(Text);  # manifests of its root, kernel and system image
 
   enum State {
     creating @0;

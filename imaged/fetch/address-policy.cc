@@ -53,6 +53,14 @@ bool mayConnectTo(const sockaddr* address, Loopback loopback) {
   }
 }
 
+bool mayAskFor(kj::StringPtr host, Loopback loopback) {
+  in_addr v4;
+  if (inet_pton(AF_INET, host.cStr(), &v4) == 1) return mayConnectTo4(ntohl(v4.s_addr), loopback);
+  in6_addr v6;
+  if (inet_pton(AF_INET6, host.cStr(), &v6) == 1) return mayConnectTo6(v6, loopback);
+  return true;
+}
+
 kj::String describeAddress(const sockaddr* address) {
   char text[INET6_ADDRSTRLEN] = "?";
   if (address->sa_family == AF_INET) {

@@ -14,6 +14,10 @@ enum class Loopback { refused, allowed };
 // networks are allowed: many registries live there.
 bool mayConnectTo(const sockaddr* address, Loopback loopback);
 
+// The same for a URL's host, where that is an address and not a name: what a proxy is asked for is
+// resolved there, and not seen here.
+bool mayAskFor(kj::StringPtr host, Loopback loopback);
+
 // "192.0.2.1"
 kj::String describeAddress(const sockaddr* address);
 

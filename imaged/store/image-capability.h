@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <kj/map.h>
-
 #include "imaged/store/image-index.h"
+#include "imaged/store/worker.h"
 #include "schemas/image.capnp.h"
 
 namespace bulkhead {
 
-// How many `Image`s are held, by the image's name.
-struct ImageLeases : public kj::Refcounted {
-  kj::HashMap<kj::String, uint> held;
+// What an `Image` needs from its surroundings; all borrowed.
+struct ImageServices {
+  kj::LowLevelAsyncIoProvider& provider;
+  kj::Timer& timer;
+  StoreDirectory& directory;
+  ImageIndex& index;
 };
 
-// One `Image`. Its files are opened now: they stay readable whatever becomes of the store.
+// One `Image`. Holds the image in the index, and its files open: they stay readable whatever
+// becomes of the store.
 class ImageImpl final : public schema::Image::Server {
  public:
-  ImageImpl(StoreDirectory& directory, ImageIndex::Named named, kj::Own<ImageLeases> leases);
+  ImageImpl(ImageServices services, ImageIndex::Named named);
   ~ImageImpl() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(ImageImpl);
 
@@ -24,6 +27,11 @@ class ImageImpl final : public schema::Image::Server {
   kj::Promise<void> config(ConfigContext context) override;
   kj::Promise<void> rootFileSystem(RootFileSystemContext context) override;
   kj::Promise<void> document(DocumentContext context) override;
+  kj::Promise<void> details(DetailsContext context) override;
+  kj::Promise<void> verify(VerifyContext context) override;
+  kj::Promise<void> layer(LayerContext context) override;
+  kj::Promise<void> blockImage(BlockImageContext context) override;
+  kj::Promise<void> verityTree(VerityTreeContext context) override;
 
   schema::ImageType type() const { return named.image->resolved().getType(); }
   kj::StringPtr reference() const { return named.reference; }
@@ -31,7 +39,7 @@ class ImageImpl final : public schema::Image::Server {
   kj::StringPtr kernelVersion() const { return named.image->record().getKernelVersion(); }
 
   // The packed files: of a container the root file system, of a system image the archive, of a
-  // kernel image the kernel. Borrowed.
+  // kernel image the kernel, of a disk image the disk. Borrowed.
   int mainFile() const { return main; }
 
   // Of a kernel image. Borrowed.
@@ -39,17 +47,18 @@ class ImageImpl final : public schema::Image::Server {
   int bootArchive() const { return boot; }
 
  private:
+  ImageServices services;
   ImageIndex::Named named;
-  kj::Own<ImageLeases> leases;
   kj::AutoCloseFd main;
   kj::AutoCloseFd addons;
   kj::AutoCloseFd boot;
 
-  void requireContainer() const;
+  void require(schema::ImageType wanted) const;
 };
 
 // What is known of an image under one of its names.
-void writeInfo(const ImageIndex::Named& named, schema::ImageInfo::Builder out);
+void writeInfo(const ImageIndex& index, const ImageIndex::Named& named,
+               schema::ImageInfo::Builder out);
 
 // A copy of a descriptor, as a capability.
 schema::File::Client fileFor(int fd);

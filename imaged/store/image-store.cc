@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 
 #include "imaged/platform.h"
+#include "imaged/store/image-keeper.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
 
@@ -40,7 +41,6 @@ ImageStoreImpl::ImageStoreImpl(PullServices services, const LayoutRoots& layouts
       layouts(layouts),
       log(log),
       running(kj::refcounted<Running>()),
-      leases(kj::refcounted<ImageLeases>()),
       sealedFiles(services.timer) {}
 
 Reference ImageStoreImpl::parse(kj::StringPtr text) {
@@ -48,7 +48,8 @@ Reference ImageStoreImpl::parse(kj::StringPtr text) {
 }
 
 schema::Image::Client ImageStoreImpl::imageOf(ImageIndex::Named named) {
-  return images.add(kj::heap<ImageImpl>(services.directory, kj::mv(named), kj::addRef(*leases)));
+  ImageServices own{services.provider, services.timer, services.directory, services.index};
+  return images.add(kj::heap<ImageImpl>(own, kj::mv(named)));
 }
 
 schema::Image::Client ImageStoreImpl::imageOf(const Reference& reference) {
@@ -67,8 +68,11 @@ kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
 
   if (options.getPolicy() != schema::PullPolicy::ALWAYS) {
     KJ_IF_MAYBE (named, services.index.find(reference)) {
+      auto damaged = services.index.isDamaged(named->image->name());
       auto has = PlatformName::resolve(named->image->resolved().getPlatform());
-      if (platformFit(wanted, has) != nullptr) {
+      bool signedAsWanted =
+          services.config.acceptsVerdict(reference, named->image->resolved().getSignature());
+      if (platformFit(wanted, has) != nullptr && signedAsWanted && !damaged) {
         context.getResults().setImage(imageOf(kj::mv(*named)));
         co_return;
       }
@@ -91,9 +95,9 @@ kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
   } else {
     job = kj::refcounted<PullJob>(services, parse(params.getReference()));
     if (reference.source == Reference::Source::layout) {
-      job->startLayout(layouts.open(reference), options.getPlatform());
+      job->startLayout(options.getPlatform(), layouts.open(reference));
     } else {
-      job->startRegistry(options);
+      job->startRegistry(options.getPlatform(), options.getCredentials());
     }
     running->jobs.insert(kj::str(key), job.get());
   }
@@ -111,7 +115,7 @@ kj::Promise<void> ImageStoreImpl::importLayout(ImportLayoutContext context) {
   PullJob job(services, parse(params.getReference()));
   auto listener = job.listen(sinkOf(params));
   capnp::MallocMessageBuilder platform;
-  job.startLayout(Layout(params.getLayout()), platform.initRoot<schema::ImagePlatform>());
+  job.startLayout(platform.initRoot<schema::ImagePlatform>(), Layout(params.getLayout()));
   auto image = co_await job.result();
   log.info("imported", {field("IMAGE", reference.canonical()),
                         field("MANIFEST", image->resolved().getManifestDigest())});
@@ -126,7 +130,7 @@ kj::Promise<void> ImageStoreImpl::find(FindContext context) {
 kj::Promise<void> ImageStoreImpl::list(ListContext context) {
   auto all = services.index.list();
   auto out = context.getResults().initImages(static_cast<uint>(all.size()));
-  for (uint i = 0; i < out.size(); ++i) writeInfo(all[i], out[i]);
+  for (uint i = 0; i < out.size(); ++i) writeInfo(services.index, all[i], out[i]);
   return kj::READY_NOW;
 }
 
@@ -136,9 +140,24 @@ kj::Promise<void> ImageStoreImpl::remove(RemoveContext context) {
 }
 
 kj::Promise<void> ImageStoreImpl::prune(PruneContext context) {
-  auto freed = services.index.prune(
-      [this](kj::StringPtr name) { return leases->held.find(name) != nullptr; });
-  context.getResults().setFreedBytes(freed);
+  auto freed = services.collector.prune(schema::PruneReach::UNNAMED);
+  context.getResults().setFreedBytes(freed.bytes);
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> ImageStoreImpl::lease(LeaseContext context) {
+  auto digest = Digest::parse(context.getParams().getManifestDigest(), "lease");
+  KJ_IF_MAYBE (image, services.index.findImage(digest.hex())) {
+    context.getResults().setImage(imageOf(ImageIndex::Named{kj::String(), 0, kj::mv(*image)}));
+    return kj::READY_NOW;
+  }
+  fail(FailureCode::NOT_FOUND, digest.toString(), "there is no such image here");
+}
+
+kj::Promise<void> ImageStoreImpl::keeper(KeeperContext context) {
+  auto self = thisCap();
+  context.getResults().setKeeper(makeImageKeeper(
+      services, [this, self](const Reference& reference) { return imageOf(reference); }, log));
   return kj::READY_NOW;
 }
 

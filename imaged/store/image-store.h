@@ -23,6 +23,8 @@ class ImageStoreImpl final : public schema::ImageStore::Server {
   kj::Promise<void> importLayout(ImportLayoutContext context) override;
   kj::Promise<void> bootFiles(BootFilesContext context) override;
   kj::Promise<void> prune(PruneContext context) override;
+  kj::Promise<void> lease(LeaseContext context) override;
+  kj::Promise<void> keeper(KeeperContext context) override;
 
  private:
   // Pulls under way, by what they pull; each is held by its callers only.
@@ -36,7 +38,6 @@ class ImageStoreImpl final : public schema::ImageStore::Server {
   Log& log;
   kj::Own<Running> running;
   capnp::CapabilityServerSet<schema::Image> images;
-  kj::Own<ImageLeases> leases;
   SealedFiles sealedFiles;
 
   Reference parse(kj::StringPtr text);

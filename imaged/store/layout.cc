@@ -8,7 +8,6 @@
 
 #include <kj/debug.h>
 
-#include "imaged/store/store-directory.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
 
@@ -23,41 +22,46 @@ Layout::Layout(kj::AutoCloseFd directory) : directory(makeDirectory(kj::mv(direc
 
 Layout::Layout(schema::Directory::Client directory) : directory(kj::mv(directory)) {}
 
-kj::Promise<kj::Array<kj::byte>> Layout::index() {
+// Only the directory's own refusal says that something is not there: it may as well have gone away.
+kj::Promise<kj::AutoCloseFd> Layout::open(kj::String path, FailureCode absent, kj::String why) {
   auto request = directory.openRequest();
-  request.setPath("index.json");
-  kj::Maybe<kj::AutoCloseFd> file;
+  request.setPath(path);
+  kj::Maybe<kj::Exception> problem;
   try {
-    file = co_await takeFd(request.send().getFile(), "index.json");
+    co_return co_await takeFd(request.send().getFile(), path);
   } catch (...) {
-    fail(FailureCode::INVALID, "image layout",
-         kj::str("the directory has no readable index.json: ",
-                 failureOf(kj::getCaughtExceptionAsKj()).message));
+    problem = kj::getCaughtExceptionAsKj();
   }
-  co_return readWholeFile(KJ_ASSERT_NONNULL(file), kMostIndex, "index.json");
+  auto& exception = KJ_ASSERT_NONNULL(problem);
+  if (isDisconnected(exception)) {
+    fail(FailureCode::CANCELLED, path, "whoever offered the layout has gone away", "give it again");
+  }
+  auto refusal = failureOf(exception);
+  bool isAbsent = refusal.code == FailureCode::NOT_FOUND || refusal.code == FailureCode::INVALID;
+  if (!isAbsent) kj::throwFatalException(kj::mv(exception));
+  fail(absent, path, kj::str(why, ": ", refusal.message));
+}
+
+kj::Promise<kj::Array<kj::byte>> Layout::index(FileWorkerProcess& files) {
+  auto file = co_await open(kj::str("index.json"), FailureCode::INVALID,
+                            kj::str("the directory is no image layout"));
+  co_return co_await files.read(kj::mv(file), kMostIndex, "index.json");
 }
 
 kj::Promise<kj::AutoCloseFd> Layout::blob(Digest digest) {
-  auto request = directory.openRequest();
-  request.setPath(kj::str("blobs/sha256/", digest.hex()));
-  try {
-    co_return co_await takeFd(request.send().getFile(), digest.toString());
-  } catch (...) {
-    auto problem = failureOf(kj::getCaughtExceptionAsKj());
-    fail(FailureCode::NOT_FOUND, digest.toString(),
-         kj::str("the layout has no such blob: ", problem.message));
-  }
+  return open(kj::str("blobs/", digest.algorithmName(), "/", digest.hex()), FailureCode::NOT_FOUND,
+              kj::str("the layout has no such blob"));
 }
 
-kj::Promise<kj::Array<kj::byte>> Layout::document(Digest digest, size_t most) {
+kj::Promise<kj::Array<kj::byte>> Layout::document(FileWorkerProcess& files, Digest digest,
+                                                  size_t most) {
   auto file = co_await blob(digest);
-  auto bytes = readWholeFile(file, most, digest.toString());
-  auto got = Digest::of(bytes);
-  if (got != digest) {
+  auto bytes = co_await files.read(kj::mv(file), most, digest.toString());
+  if (!digest.names(bytes)) {
     fail(FailureCode::DIGEST_MISMATCH, digest.toString(),
-         kj::str("the layout's blob has the digest ", got));
+         kj::str("the layout's blob has the digest ", Digest::of(bytes, digest.algorithm())));
   }
-  co_return bytes;
+  co_return kj::mv(bytes);
 }
 
 kj::Vector<kj::StringPtr> LayoutRoots::paths() const {

@@ -8,12 +8,13 @@
 
 #include "imaged/digest.h"
 #include "imaged/reference.h"
+#include "imaged/store/worker.h"
 #include "schemas/common.capnp.h"
 
 namespace bulkhead {
 
-// An OCI image layout (OCI image specification, "Image Layout"): its files are opened, never
-// parsed.
+// An OCI image layout (OCI image specification, "Image Layout"). Its files are opened, and read in
+// a worker: what lies behind a descriptor of a client's may never answer.
 class Layout {
  public:
   // Of a directory that is open here; no symbolic link is followed and nothing outside reached.
@@ -22,17 +23,19 @@ class Layout {
   // Of one that somebody else opens files of.
   explicit Layout(schema::Directory::Client directory);
 
-  // index.json, at most 4 MiB. Fails with `invalid` where the directory is no layout.
-  kj::Promise<kj::Array<kj::byte>> index();
+  // index.json, at most 4 MiB. Fails with `invalid` where the directory is no layout, `timeout`.
+  kj::Promise<kj::Array<kj::byte>> index(FileWorkerProcess& files);
 
-  // A blob's file. Fails with `notFound`.
+  // A blob's file, not looked at yet. Fails with `notFound`.
   kj::Promise<kj::AutoCloseFd> blob(Digest digest);
 
-  // A small blob's bytes, which are the ones of its name. Fails with `digestMismatch`.
-  kj::Promise<kj::Array<kj::byte>> document(Digest digest, size_t most);
+  // A small blob's bytes, which are the ones of its name. Fails with `digestMismatch`, `timeout`.
+  kj::Promise<kj::Array<kj::byte>> document(FileWorkerProcess& files, Digest digest, size_t most);
 
  private:
   schema::Directory::Client directory;
+
+  kj::Promise<kj::AutoCloseFd> open(kj::String path, FailureCode absent, kj::String why);
 };
 
 // The directories that references of the form "oci:/DIRECTORY" may lead below.

@@ -2,56 +2,87 @@
 #include "imaged/store/pull-job.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <kj/debug.h>
 
-#include "services/runtime/failure.h"
+#include "imaged/store/archive-import.h"
+#include "imaged/store/layout-source.h"
+#include "imaged/store/packed-files.h"
+#include "imaged/store/registry-source.h"
 #include "services/runtime/files.h"
 
 namespace bulkhead {
 namespace {
 
 constexpr uint kLanes = 4;
-constexpr size_t kMostManifest = 4u << 20;
-constexpr size_t kMostConfig = 8u << 20;
-constexpr uint kMostNesting = 4;
 // Compressed bytes of one image: a manifest's numbers are a stranger's.
 constexpr uint64_t kMostCompressed = uint64_t{64} << 30;
 
-ConnectionLimits workerLimits() {
-  ConnectionLimits limits;
-  // One for each layer and output; the limit holds for both directions.
-  limits.fdsPerMessage = 250;
-  limits.messageBytes = 32u << 20;
-  return limits;
+// What so many bytes take on a disk, about.
+constexpr uint64_t onDisk(uint64_t bytes) { return (bytes + 4095) / 4096 * 4096; }
+
+struct Pipe {
+  kj::AutoCloseFd read;
+  kj::AutoCloseFd write;
+};
+
+// The writing end does not block: whoever does not read hears less.
+Pipe makeWatch() {
+  int ends[2];
+  KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
+  Pipe pipe{kj::AutoCloseFd(ends[0]), kj::AutoCloseFd(ends[1])};
+  int on = 1;
+  KJ_SYSCALL(ioctl(pipe.write, FIONBIO, &on));
+  return pipe;
 }
 
-// A worker that dies is no failure of the registry's: its parser met something it did not survive.
-template <typename T>
-kj::Promise<T> withWorker(kj::Promise<T> promise, kj::StringPtr subject, kj::StringPtr worker) {
-  return promise.catch_(
-      [subject = kj::str(subject), worker = kj::str(worker)](kj::Exception&& e) -> kj::Promise<T> {
-        if (isDisconnected(e)) {
-          return failure(FailureCode::INTERNAL, subject, kj::str("the ", worker, " worker died"),
-                         "its journal says why")
-              .toException();
-        }
-        return kj::mv(e);
-      });
+void tellGrowth(int watcher) {
+  // A full pipe tells as much, and a reader that is gone needs to know nothing.
+  ssize_t written = write(watcher, "", 1);
+  (void)written;
 }
+
+using DiskResponse = capnp::Response<schema::FileWorker::ExtractDiskResults>;
 
 }  // namespace
 
-// Receives a fetch worker's reports on one layer.
+// Passes a worker's reports on, under names of ours.
+class PullJob::PhaseProgress final : public schema::ProgressSink::Server {
+ public:
+  PhaseProgress(kj::Own<Link> link, kj::StringPtr phase, kj::StringPtr subject)
+      : link(kj::mv(link)), phase(phase), subject(kj::str(subject)) {}
+
+  kj::Promise<void> report(ReportContext context) override {
+    auto progress = context.getParams().getProgress();
+    KJ_IF_MAYBE (job, link->job) {
+      // What goes on beside the fetching is told when that is over.
+      if (!job->isFetching()) {
+        job->report(phase, subject, progress.getDone(), progress.getTotal());
+      }
+    }
+    return kj::READY_NOW;
+  }
+
+ private:
+  kj::Own<Link> link;
+  kj::StringPtr phase;  // a literal
+  kj::String subject;
+};
+
+// Passes a layer's progress on, also to whoever reads the layer while it arrives.
 class PullJob::LayerProgress final : public schema::ProgressSink::Server {
  public:
   LayerProgress(kj::Own<Link> link, uint number) : link(kj::mv(link)), number(number) {}
 
   kj::Promise<void> report(ReportContext context) override {
+    auto progress = context.getParams().getProgress();
     KJ_IF_MAYBE (job, link->job) {
-      job->layerDone[number] = context.getParams().getProgress().getDone();
-      job->reportFetch();
+      job->report("fetch", job->resolved().getLayers()[number].getDigest(), progress.getDone(),
+                  progress.getTotal());
+      for (auto& watcher : job->layers[number].watchers) tellGrowth(watcher);
     }
     return kj::READY_NOW;
   }
@@ -59,23 +90,6 @@ class PullJob::LayerProgress final : public schema::ProgressSink::Server {
  private:
   kj::Own<Link> link;
   uint number;
-};
-
-// Passes an unpack worker's reports on.
-class PullJob::PhaseProgress final : public schema::ProgressSink::Server {
- public:
-  explicit PhaseProgress(kj::Own<Link> link) : link(kj::mv(link)) {}
-
-  kj::Promise<void> report(ReportContext context) override {
-    auto progress = context.getParams().getProgress();
-    KJ_IF_MAYBE (job, link->job) {
-      job->report("pack", job->name, progress.getDone(), progress.getTotal());
-    }
-    return kj::READY_NOW;
-  }
-
- private:
-  kj::Own<Link> link;
 };
 
 PullJob::Listener::Listener(PullJob& job, kj::Maybe<schema::ProgressSink::Client> sink)
@@ -99,78 +113,106 @@ PullJob::PullJob(PullServices services, Reference referenceParam)
     : services(services),
       reference(kj::mv(referenceParam)),
       name(reference.canonical()),
-      link(kj::refcounted<Link>()) {
+      link(kj::refcounted<Link>()),
+      files(services.provider, services.timer) {
   message.initRoot<record::ImageRecord>();
   link->job = *this;
 }
 
-PullJob::~PullJob() noexcept(false) { link->job = nullptr; }
-
-void PullJob::startRegistry(schema::PullOptions::Reader wanted) {
-  options.setRoot(wanted);
-  running = runRegistry().fork();
+PullJob::~PullJob() noexcept(false) {
+  link->job = nullptr;
+  // First the work and then what it works on.
+  running = nullptr;
+  forgetLayers();
 }
 
-void PullJob::startLayout(Layout layout, schema::ImagePlatform::Reader platform) {
-  options.initRoot<schema::PullOptions>().setPlatform(platform);
-  running = runLayout(kj::mv(layout)).fork();
+void PullJob::start(schema::ImagePlatform::Reader wanted, kj::Own<ImageSource> from) {
+  platform.setRoot(wanted);
+  source = kj::mv(from);
+  running = run().fork();
+}
+
+void PullJob::startRegistry(schema::ImagePlatform::Reader wanted,
+                            schema::Credentials::Reader credentials) {
+  start(wanted,
+        kj::heap<RegistrySource>(services.provider, services.config, reference, credentials));
+}
+
+void PullJob::startLayout(schema::ImagePlatform::Reader wanted, Layout layout) {
+  start(wanted, kj::heap<LayoutSource>(services.provider, files, reference, kj::mv(layout)));
+}
+
+void PullJob::startArchive(kj::AutoCloseFd archive) {
+  capnp::MallocMessageBuilder own;
+  start(own.initRoot<schema::ImagePlatform>(),
+        kj::heap<ArchiveSource>(services.provider, services.directory, files, reference,
+                                kj::mv(archive), kMostCompressed));
 }
 
 void PullJob::report(kj::StringPtr phase, kj::StringPtr subject, uint64_t done, uint64_t total) {
   for (auto* listener : listeners) listener->progress.report(phase, subject, done, total);
 }
 
-void PullJob::reportFetch() {
-  uint64_t done = 0;
-  uint64_t total = 0;
-  for (uint64_t bytes : layerDone) done += bytes;
-  for (auto layer : resolved().getLayers()) total += layer.getSize();
-  report("fetch", name, done, total);
+schema::ProgressSink::Client PullJob::progressOf(kj::StringPtr phase, kj::StringPtr subject) {
+  return kj::heap<PhaseProgress>(kj::addRef(*link), phase, subject);
 }
 
-schema::ResolveResult::Reader PullJob::resolved() {
-  return message.getRoot<record::ImageRecord>().asReader().getResolved();
-}
-
-void PullJob::describeRegistry(schema::Registry::Builder out) {
-  services.config.describeRegistry(reference.registry, out);
-  out.setCredentials(options.getRoot<schema::PullOptions>().asReader().getCredentials());
-}
-
-kj::Maybe<kj::Own<StoredImage>> PullJob::alreadyHere() {
+// The image, where the store has it whole.
+kj::Maybe<kj::Own<StoredImage>> PullJob::present() {
   auto digest = Digest::parse(resolved().getManifestDigest(), name);
-  KJ_IF_MAYBE (image, services.index.findImage(digest.hex())) {
-    services.index.setReference(reference, **image);
-    return kj::mv(*image);
-  }
-  return nullptr;
+  if (services.index.isDamaged(digest.hex())) return nullptr;
+  return services.index.findImage(digest.hex());
 }
 
-kj::Promise<kj::Own<StoredImage>> PullJob::runRegistry() {
+// Names an image that is here already.
+kj::Own<StoredImage> PullJob::adopt(kj::Own<StoredImage> image) {
+  auto verdict = resolved().getSignature();
+  bool news = verdict.getKind() == schema::SignatureVerdict::Kind::VERIFIED &&
+              image->resolved().getSignature().getKeyFingerprint() != verdict.getKeyFingerprint();
+  if (news) services.index.setVerdict(image->name(), verdict);
+  services.index.setReference(reference, *image, source->origin());
+  return image;
+}
+
+kj::Promise<kj::Own<StoredImage>> PullJob::run() {
   report("resolve", name, 0, 0);
-  {
-    auto connection = connectTo(services.provider, Edge::fetch, workerLimits());
-    auto request = connection->bootstrap<schema::FetchWorker>().resolveRequest();
-    auto wanted = request.initRequest();
-    describeRegistry(wanted.initRegistry());
-    wanted.setRepository(reference.repository);
-    KJ_IF_MAYBE (digest, reference.digest) {
-      wanted.setDigest(digest->toString());
-    } else {
-      wanted.setTag(reference.tag);
+  co_await source->resolve(platform.getRoot<schema::ImagePlatform>(), record());
+  checkSizes();
+  KJ_IF_MAYBE (image, present()) {
+    // The name means this image already, so that nothing is given to anybody.
+    KJ_IF_MAYBE (named, services.index.find(reference)) {
+      if (named->image->name() == (*image)->name()) {
+        co_return adopt(kj::mv(*image));
+      }
     }
-    wanted.setPlatform(options.getRoot<schema::PullOptions>().asReader().getPlatform());
-    auto response = co_await withWorker(request.send().dropPipeline(), name, "fetch");
-    message.getRoot<record::ImageRecord>().setResolved(response.getResult());
   }
-  KJ_IF_MAYBE (image, alreadyHere()) {
-    co_return kj::mv(*image);
+  kj::Maybe<kj::Exception> problem;
+  try {
+    co_return co_await obtain(Reuse::allowed);
+  } catch (...) {
+    problem = kj::getCaughtExceptionAsKj();
   }
-  co_await fetchLayers();
-  co_return co_await pack();
+  // What lay in the store may not be what it was; then all of it is brought anew.
+  if (!co_await findDamagedLayers()) {
+    kj::throwFatalException(kj::mv(KJ_ASSERT_NONNULL(problem)));
+  }
+  co_return co_await obtain(Reuse::none);
 }
 
-kj::Promise<void> PullJob::fetchLayers() {
+// Whether a layer that was taken from the store is another one than it should be. Marks those.
+kj::Promise<bool> PullJob::findDamagedLayers() {
+  bool found = false;
+  for (auto& layer : layers) {
+    if (!layer.isReused()) continue;
+    auto got = co_await files.digest(duplicate(layer.fd()), name, layer.digest.toString(), nullptr);
+    if (got.digest == layer.digest.toString()) continue;
+    services.index.markBlobDamaged(layer.digest);
+    found = true;
+  }
+  co_return found;
+}
+
+void PullJob::checkSizes() {
   uint64_t total = 0;
   for (auto layer : resolved().getLayers()) {
     if (layer.getSize() > kMostCompressed - total) {
@@ -178,147 +220,212 @@ kj::Promise<void> PullJob::fetchLayers() {
            kj::str("the layers have more than ", kMostCompressed, " bytes"));
     }
     total += layer.getSize();
-    layerDone.add(0);
-    blobs.add(kj::AutoCloseFd());
+  }
+}
+
+kj::Promise<kj::Own<StoredImage>> PullJob::obtain(Reuse reuse) {
+  co_await plan(reuse);
+  uint64_t missing = 0;
+  for (uint i = 0; i < layers.size(); ++i) {
+    if (!layers[i].isThere() && layers[i].same == nullptr) {
+      missing += onDisk(resolved().getLayers()[i].getSize());
+    }
+  }
+  if (missing > 0) services.collector.makeRoom(missing, name);
+  if (present() == nullptr && !mayBeDisk()) co_return co_await packArriving();
+  co_await fetchLayers();
+  // Everything is proven by now that the source would give.
+  KJ_IF_MAYBE (image, present()) {
+    co_return adopt(kj::mv(*image));
+  }
+  co_return co_await packComplete();
+}
+
+void PullJob::forgetLayers() {
+  for (auto& layer : layers) {
+    if (layer.isReused()) services.index.unpinBlob(layer.digest);
+  }
+  layers.clear();
+  nextLayer = 0;
+}
+
+// Which layers are here already, and may be used.
+kj::Promise<void> PullJob::plan(Reuse reuse) {
+  forgetLayers();
+  auto wanted = resolved().getLayers();
+  for (uint i = 0; i < wanted.size(); ++i) {
+    layers.add(LayerFile{Digest::parse(wanted[i].getDigest(), name), {}, {}, {}, false, {}});
+    auto& layer = layers[i];
+    // The empty layer is in many images, and many times.
+    for (uint j = 0; j < i && layer.same == nullptr; ++j) {
+      if (layers[j].digest == layer.digest) layer.same = j;
+    }
+    if (layer.same != nullptr) continue;
+    KJ_IF_MAYBE (taken, source->take(wanted[i])) {
+      layer.staged = kj::mv(*taken);
+      layer.isComplete = true;
+    }
+    if (layer.isComplete || reuse == Reuse::none) continue;
+    auto standing = services.index.standing(reference, layer.digest);
+    if (standing == ImageIndex::Standing::absent) continue;
+    if (!co_await source->allows(wanted[i], standing)) continue;
+    // It may have gone while the registry was asked.
+    if (!services.index.hasBlob(layers[i].digest)) continue;
+    auto stored = services.directory.openBlob(layers[i].digest.hex());
+    services.index.pinBlob(layers[i].digest);
+    layers[i].stored = kj::mv(stored);
+    layers[i].isComplete = true;
+  }
+}
+
+kj::Promise<void> PullJob::fetchLayers() {
+  for (uint i = 0; i < layers.size(); ++i) {
+    auto& layer = layers[i];
+    if (layer.same != nullptr) continue;
+    auto size = resolved().getLayers()[i].getSize();
+    report("fetch", resolved().getLayers()[i].getDigest(), layer.isComplete ? size : 0, size);
+    if (!layer.isThere()) layer.staged = services.directory.stageFile();
   }
   auto lanes = kj::heapArrayBuilder<kj::Promise<void>>(kLanes);
   for (uint i = 0; i < kLanes; ++i) lanes.add(fetchLane());
   co_await kj::joinPromisesFailFast(lanes.finish());
 }
 
+// The uppermost layers first: those are read first.
 kj::Promise<void> PullJob::fetchLane() {
-  while (nextLayer < blobs.size()) {
-    uint number = nextLayer++;
-    co_await fetchLayer(number);
-  }
-}
-
-kj::Promise<void> PullJob::fetchLayer(uint number) {
-  auto layers = resolved().getLayers();
-  auto layer = layers[number];
-  // The empty layer is in many images, and many times.
-  for (uint i = 0; i < number; ++i) {
-    if (layers[i].getDigest() == layer.getDigest() && blobs[i] != nullptr) {
-      blobs[number] = duplicate(blobs[i]);
-      co_return;
+  while (nextLayer < layers.size()) {
+    auto number = static_cast<uint>(layers.size()) - ++nextLayer;
+    if (layers[number].same != nullptr) continue;
+    auto layer = resolved().getLayers()[number];
+    if (!layers[number].isComplete) {
+      co_await source->fetch(layer, layers[number].fd(),
+                             kj::heap<LayerProgress>(kj::addRef(*link), number));
+      layers[number].isComplete = true;
+      layers[number].watchers.clear();
+      report("fetch", layer.getDigest(), layer.getSize(), layer.getSize());
     }
+    if (layers[number].staged.get() != nullptr) co_await files.sync(layers[number].fd(), name);
   }
-  auto file = services.directory.createUnnamed();
-  auto connection = connectTo(services.provider, Edge::fetch, workerLimits());
-  auto request = connection->bootstrap<schema::FetchWorker>().fetchBlobRequest();
-  auto wanted = request.initRequest();
-  describeRegistry(wanted.initRegistry());
-  wanted.setRepository(reference.repository);
-  wanted.setDigest(layer.getDigest());
-  wanted.setSize(layer.getSize());
-  request.setInto(makeFile(duplicate(file)));
-  request.setProgress(kj::heap<LayerProgress>(kj::addRef(*link), number));
-  auto response = co_await withWorker(request.send().dropPipeline(), name, "fetch");
-  auto expected = Digest::parse(layer.getDigest(), name);
-  if (response.getVerified() != expected.bytes()) {
-    fail(FailureCode::DIGEST_MISMATCH, name, kj::str("the blob ", expected, " is another one"));
-  }
-  blobs[number] = kj::mv(file);
-  layerDone[number] = layer.getSize();
 }
 
-kj::Promise<kj::Own<StoredImage>> PullJob::runLayout(Layout layout) {
-  report("resolve", name, 0, 0);
-  {
-    auto connection = connectTo(services.provider, Edge::unpack, workerLimits());
-    auto worker = connection->bootstrap<schema::UnpackWorker>();
-    auto platform = options.getRoot<schema::PullOptions>().asReader().getPlatform();
-    // Index, perhaps further indexes, then the manifest and where its configuration is.
-    kj::Array<kj::byte> document = co_await layout.index();
-    kj::String tag = kj::str(reference.tag);
-    for (uint depth = 0;; ++depth) {
-      if (depth > kMostNesting) {
-        fail(FailureCode::INVALID, name,
-             kj::str("indexes are nested more than ", kMostNesting, " deep"));
-      }
-      auto request = worker.inspectIndexRequest();
-      request.setIndex(document);
-      request.setTag(tag);
-      request.setPlatform(platform);
-      auto response = co_await withWorker(request.send().dropPipeline(), name, "unpack");
-      auto digest = Digest::parse(response.getDigest(), name);
-      tag = kj::String();
-      auto type = response.getMediaType();
-      bool config = type.startsWith("application/vnd.oci.image.config.") ||
-                    type.startsWith("application/vnd.docker.container.image.");
-      if (response.getSize() > (config ? kMostConfig : kMostManifest)) {
-        fail(FailureCode::EXHAUSTED, name, kj::str("the document ", digest, " is too large"));
-      }
-      auto next = co_await layout.document(digest, response.getSize());
-      if (!config) {
-        document = kj::mv(next);
-        continue;
-      }
-      auto inspect = worker.inspectRequest();
-      inspect.setManifest(document);
-      inspect.setConfig(next);
-      inspect.setPlatform(platform);
-      auto result = co_await withWorker(inspect.send().dropPipeline(), name, "unpack");
-      message.getRoot<record::ImageRecord>().setResolved(result.getResult());
-      break;
-    }
+bool PullJob::isFetching() const {
+  for (const auto& layer : layers) {
+    if (layer.same == nullptr && !layer.isComplete) return true;
   }
-  KJ_IF_MAYBE (image, alreadyHere()) {
-    co_return kj::mv(*image);
-  }
-  // The worker reads the layers where they are, and hashes them each time it does.
-  for (auto layer : resolved().getLayers()) {
-    blobs.add(co_await layout.blob(Digest::parse(layer.getDigest(), name)));
-  }
-  co_return co_await pack();
+  return false;
 }
 
-kj::Promise<kj::Own<StoredImage>> PullJob::pack() {
-  auto record = message.getRoot<record::ImageRecord>();
-  auto folder = Digest::parse(resolved().getManifestDigest(), name).hex();
+bool PullJob::mayBeDisk() {
+  auto container = resolved().getContainer();
+  bool bare = resolved().getType() == schema::ImageType::CONTAINER && layers.size() == 1 &&
+              container.getEntrypoint().size() == 0 && container.getCommand().size() == 0;
+  return bare || resolved().getType() == schema::ImageType::DISK;
+}
+
+// Packs layers while they are fetched.
+kj::Promise<kj::Own<StoredImage>> PullJob::packArriving() {
   auto staging = services.directory.stage();
-  {
-    auto connection = connectTo(services.provider, Edge::unpack, workerLimits());
-    auto request = connection->bootstrap<schema::UnpackWorker>().packRequest();
-    auto layers = request.initLayers(static_cast<uint>(blobs.size()));
-    for (uint i = 0; i < layers.size(); ++i) {
-      layers[i].setBlob(makeFile(duplicate(blobs[i])));
-      layers[i].setLayer(resolved().getLayers()[i]);
-    }
-    auto outputs = request.initOutputs();
-    switch (resolved().getType()) {
-      case schema::ImageType::CONTAINER:
-        outputs.setSquashfs(makeFile(staging->create("root.squashfs")));
-        break;
-      case schema::ImageType::SYSTEM:
-        outputs.setCpio(makeFile(staging->create("system.cpio")));
-        break;
-      case schema::ImageType::KERNEL: {
-        auto parts = outputs.initKernel();
-        parts.setImage(makeFile(staging->create("kernel")));
-        parts.setAddons(makeFile(staging->create("addons.squashfs")));
-        parts.setBootArchive(makeFile(staging->create("boot.cpio")));
-        parts.setMetadata(makeFile(staging->create("metadata")));
-        break;
-      }
-      default:
-        fail(FailureCode::UNSUPPORTED, name, "this build does not know that type of image");
-    }
-    auto limits = request.initLimits();
-    limits.setMaxBytes(services.config.maxImageBytes);
-    limits.setMaxEntries(services.config.maxImageEntries);
-    request.setProgress(kj::heap<PhaseProgress>(kj::addRef(*link)));
-    auto response = co_await withWorker(request.send().dropPipeline(), name, "unpack");
-    auto result = response.getResult();
-    record.setPackedBytes(result.getBytes());
-    record.setEntries(result.getEntries());
-    record.setKernelVersion(result.getKernelVersion());
-    record.setPackedUnixSeconds(time(nullptr));
+  for (auto& layer : layers) {
+    if (layer.same == nullptr && !layer.isThere()) layer.staged = services.directory.stageFile();
   }
-  blobs.clear();
-  auto image = services.index.publish(*staging, folder, message);
-  services.index.setReference(reference, *image);
+  auto packing = packTree(*staging).eagerlyEvaluate(nullptr);
+  // Where both fail, the registry's wrong bytes are the reason for what the parser says.
+  co_await fetchLayers();
+  report("pack", name, 0, 0);
+  co_await packing;
+  co_return co_await publish(*staging);
+}
+
+kj::Promise<kj::Own<StoredImage>> PullJob::packComplete() {
+  report("pack", name, 0, 0);
+  auto staging = services.directory.stage();
+  bool isDisk = mayBeDisk() && co_await packDisk(*staging);
+  if (isDisk) {
+    record().getResolved().setType(schema::ImageType::DISK);
+  } else if (resolved().getType() == schema::ImageType::DISK) {
+    fail(FailureCode::INVALID, name, "the image is no disk",
+         "a disk image has one layer with one file below /disk: *.img, *.raw or *.qcow2");
+  } else {
+    if (mayBeDisk()) staging->remove(kDiskFile);
+    co_await packTree(*staging);
+  }
+  co_return co_await publish(*staging);
+}
+
+kj::Promise<kj::Own<StoredImage>> PullJob::publish(Staging& staging) {
+  co_await seal(staging, packedFiles(resolved().getType()));
+  record().setPackedUnixSeconds(time(nullptr));
+
+  kj::Vector<StagedBlob> fresh;
+  uint64_t bytes = onDisk(record().getPackedBytes()) + onDisk(record().getVerityBytes()) +
+                   onDisk(message.sizeInWords() * sizeof(capnp::word));
+  for (uint i = 0; i < layers.size(); ++i) {
+    if (layers[i].staged.get() == nullptr) continue;
+    fresh.add(StagedBlob{layers[i].digest.hex(), kj::mv(layers[i].staged)});
+    bytes += onDisk(resolved().getLayers()[i].getSize());
+  }
+  services.collector.makeRoom(bytes, name);
+  auto folder = Digest::parse(resolved().getManifestDigest(), name).hex();
+  auto image = services.index.publish(staging, folder, message, fresh);
+  services.index.setReference(reference, *image, source->origin());
   co_return kj::mv(image);
+}
+
+kj::Promise<bool> PullJob::packDisk(Staging& staging) {
+  auto request = files.get().extractDiskRequest();
+  auto input = request.initLayer();
+  input.setBlob(makeFile(duplicate(layers[0].fd())));
+  input.setLayer(resolved().getLayers()[0]);
+  request.setInto(makeFile(staging.create(kDiskFile)));
+  request.setMaxBytes(services.config.maxImageBytes);
+  request.setProgress(progressOf("pack", name));
+  auto response = co_await withWorker(kj::Promise<DiskResponse>(request.send()), name, "unpack");
+  if (!response.getFound()) co_return false;
+  record().setPackedBytes(response.getBytes());
+  record().setEntries(1);
+  record().setDiskFormat(response.getFormat());
+  co_return true;
+}
+
+kj::Promise<void> PullJob::packTree(Staging& staging) {
+  auto connection = connectTo(services.provider, Edge::unpack, workerLimits());
+  auto request = connection->bootstrap<schema::UnpackWorker>().packRequest();
+  auto inputs = request.initLayers(static_cast<uint>(layers.size()));
+  for (uint i = 0; i < inputs.size(); ++i) {
+    auto& from = layers[layers[i].same.orDefault(i)];
+    inputs[i].setBlob(makeFile(duplicate(from.fd())));
+    if (!from.isComplete) {
+      auto watch = makeWatch();
+      inputs[i].setArrival(makeFile(kj::mv(watch.read)));
+      from.watchers.add(kj::mv(watch.write));
+    }
+    inputs[i].setLayer(resolved().getLayers()[i]);
+  }
+  fillOutputs(resolved().getType(), staging, name, request.initOutputs());
+  auto limits = request.initLimits();
+  limits.setMaxBytes(services.config.maxImageBytes);
+  limits.setMaxEntries(services.config.maxImageEntries);
+  request.setProgress(progressOf("pack", name));
+  auto response = co_await withWorker(request.send().dropPipeline(), name, "unpack");
+  auto result = response.getResult();
+  record().setPackedBytes(result.getBytes());
+  record().setEntries(result.getEntries());
+  record().setKernelVersion(result.getKernelVersion());
+  record().setVerityRoot(result.getVerityRoot());
+  record().setVeritySalt(result.getVeritySalt());
+  record().setVerityBytes(result.getVerityBytes());
+}
+
+// Notes what the packed files are, for whoever wants to know later whether they still are that. The
+// worker syncs them on the way, so that this process need not wait for the disk.
+kj::Promise<void> PullJob::seal(Staging& staging, kj::ArrayPtr<const kj::StringPtr> names) {
+  auto list = record().initFiles(static_cast<uint>(names.size()));
+  for (uint i = 0; i < names.size(); ++i) {
+    auto digest = co_await files.digest(staging.open(names[i]), name, "", nullptr);
+    list[i].setName(names[i]);
+    list[i].setSize(digest.size);
+    list[i].setDigest(digest.digest);
+  }
 }
 
 }  // namespace bulkhead

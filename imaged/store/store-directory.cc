@@ -4,15 +4,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <kj/debug.h>
 
+#include "imaged/read-file.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead {
@@ -46,10 +46,14 @@ void sync(int fd, kj::StringPtr what) {
 }
 
 void renameBelow(int from, kj::StringPtr oldName, int to, kj::StringPtr newName, unsigned flags) {
-  // The library's own renameat2 makes another system call where no flag is set.
-  if (syscall(SYS_renameat2, from, oldName.cStr(), to, newName.cStr(), flags) != 0) {
+  if (renameat2(from, oldName.cStr(), to, newName.cStr(), flags) != 0) {
     failErrno(kj::str("cannot name ", newName), errno);
   }
+}
+
+bool isThere(int directory, kj::StringPtr name) {
+  struct stat status;
+  return fstatat(directory, name.cStr(), &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 kj::Vector<kj::String> names(int directory) {
@@ -78,26 +82,24 @@ uint64_t bytesOf(int directory, kj::StringPtr name) {
   return static_cast<uint64_t>(status.st_blocks) * 512;
 }
 
-// A file, or a directory of files; returns the bytes freed.
-uint64_t removeBelow(int directory, kj::StringPtr name) {
-  uint64_t freed = 0;
+// A file, or a directory of files.
+void removeBelow(int directory, kj::StringPtr name) {
   int raw = openat(directory, name.cStr(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (raw >= 0) {
+  bool isDirectory = raw >= 0;
+  if (isDirectory) {
     kj::AutoCloseFd inner(raw);
-    for (const auto& file : names(inner)) freed += removeBelow(inner, file);
-    if (unlinkat(directory, name.cStr(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-      failErrno(kj::str("cannot remove ", name), errno);
-    }
-    return freed;
+    for (const auto& file : names(inner)) removeBelow(inner, file);
   }
-  freed = bytesOf(directory, name);
-  if (unlinkat(directory, name.cStr(), 0) != 0 && errno != ENOENT) {
+  if (unlinkat(directory, name.cStr(), isDirectory ? AT_REMOVEDIR : 0) != 0 && errno != ENOENT) {
     failErrno(kj::str("cannot remove ", name), errno);
   }
-  return freed;
 }
 
 }  // namespace
+
+StagedFile::~StagedFile() noexcept(false) {
+  if (!published) removeBelow(parent, name);
+}
 
 Staging::~Staging() noexcept(false) {
   if (!published) removeBelow(parent, name);
@@ -107,8 +109,13 @@ kj::AutoCloseFd Staging::create(kj::StringPtr file) {
   return openBelow(directory, file, O_RDWR | O_CREAT | O_EXCL, 0400);
 }
 
+kj::AutoCloseFd Staging::open(kj::StringPtr file) { return openBelow(directory, file, O_RDONLY); }
+
+void Staging::remove(kj::StringPtr file) { removeBelow(directory, file); }
+
 StoreDirectory::StoreDirectory(kj::AutoCloseFd directory)
     : root(kj::mv(directory)),
+      blobs(openFolder(root, "blobs")),
       images(openFolder(root, "images")),
       references(openFolder(root, "references")),
       temporary(openFolder(root, "tmp")) {
@@ -120,6 +127,7 @@ StoreDirectory::StoreDirectory(kj::AutoCloseFd directory)
 }
 
 int StoreDirectory::folderFd(kj::StringPtr folder) const {
+  if (folder == "blobs") return blobs;
   if (folder == "images") return images;
   if (folder == "references") return references;
   KJ_FAIL_REQUIRE("the store has no such folder", folder);
@@ -129,11 +137,10 @@ kj::String StoreDirectory::temporaryName(kj::StringPtr kind) {
   return kj::str(kind, "-", ++serial);
 }
 
-kj::AutoCloseFd StoreDirectory::createUnnamed() {
+kj::Own<StagedFile> StoreDirectory::stageFile() {
   auto name = temporaryName("blob");
-  auto fd = openBelow(temporary, name, O_RDWR | O_CREAT | O_EXCL, 0600);
-  removeBelow(temporary, name);
-  return fd;
+  auto file = openBelow(temporary, name, O_RDWR | O_CREAT | O_EXCL, 0400);
+  return kj::heap<StagedFile>(temporary, kj::mv(name), kj::mv(file));
 }
 
 kj::Own<Staging> StoreDirectory::stage() {
@@ -142,28 +149,72 @@ kj::Own<Staging> StoreDirectory::stage() {
   return kj::heap<Staging>(temporary, kj::mv(name), kj::mv(directory));
 }
 
+void StoreDirectory::publishBlobs(kj::ArrayPtr<StagedBlob> staged) {
+  if (staged.size() == 0) return;
+  for (auto& blob : staged) sync(blob.file->file, blob.name);
+  for (auto& blob : staged) {
+    renameBelow(temporary, blob.file->name, blobs, blob.name, 0);
+    blob.file->published = true;
+  }
+  sync(blobs, "blobs");
+}
+
 void StoreDirectory::publishImage(Staging& staging, kj::StringPtr image) {
   for (const auto& file : names(staging.directory)) {
     auto fd = openBelow(staging.directory, file, O_RDONLY);
     sync(fd, file);
   }
   sync(staging.directory, image);
-  renameBelow(temporary, staging.name, images, image, RENAME_NOREPLACE);
-  staging.published = true;
+  // What lay there goes to tmp/ in the same step, and from there with the staging.
+  bool replaces = isThere(images, image);
+  renameBelow(temporary, staging.name, images, image,
+              replaces ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+  staging.published = !replaces;
   sync(images, "images");
 }
 
-uint64_t StoreDirectory::removeImage(kj::StringPtr image) {
+void StoreDirectory::removeImage(kj::StringPtr image) {
   // First it has no name any more; a crash from here on leaves something in tmp/ only.
   auto name = temporaryName("gone");
   renameBelow(images, image, temporary, name, RENAME_NOREPLACE);
   sync(images, "images");
-  return removeBelow(temporary, name);
+  removeBelow(temporary, name);
+}
+
+void StoreDirectory::removeBlobs(kj::ArrayPtr<const kj::String> unwanted) {
+  // Not synced: a layer that no image has is cleared at the next start.
+  for (const auto& name : unwanted) removeBelow(blobs, name);
 }
 
 kj::AutoCloseFd StoreDirectory::openImageFile(kj::StringPtr image, kj::StringPtr file) {
   auto directory = openBelow(images, image, O_RDONLY | O_DIRECTORY);
   return openBelow(directory, file, O_RDONLY);
+}
+
+kj::AutoCloseFd StoreDirectory::openBlob(kj::StringPtr name) {
+  return openBelow(blobs, name, O_RDONLY);
+}
+
+uint64_t StoreDirectory::imageBytes(kj::StringPtr image) {
+  auto directory = openBelow(images, image, O_RDONLY | O_DIRECTORY);
+  uint64_t bytes = 0;
+  for (const auto& file : names(directory)) bytes += bytesOf(directory, file);
+  return bytes;
+}
+
+uint64_t StoreDirectory::blobBytes(kj::StringPtr name) { return bytesOf(blobs, name); }
+
+int64_t StoreDirectory::lastUse(kj::StringPtr image) {
+  struct stat status;
+  if (fstatat(images, image.cStr(), &status, AT_SYMLINK_NOFOLLOW) != 0) return 0;
+  return status.st_mtim.tv_sec;
+}
+
+void StoreDirectory::noteUse(kj::StringPtr image) {
+  timespec times[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+  if (utimensat(images, image.cStr(), times, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT) {
+    failErrno(kj::str("cannot note the use of ", image), errno);
+  }
 }
 
 kj::Vector<kj::String> StoreDirectory::list(kj::StringPtr folder) {
@@ -176,6 +227,14 @@ kj::Array<kj::byte> StoreDirectory::read(kj::StringPtr folder, kj::StringPtr nam
 
 void StoreDirectory::write(kj::StringPtr folder, kj::StringPtr name,
                            kj::ArrayPtr<const kj::byte> bytes) {
+  replace(folderFd(folder), name, bytes);
+}
+
+void StoreDirectory::writeRecord(kj::StringPtr image, kj::ArrayPtr<const kj::byte> bytes) {
+  replace(openBelow(images, image, O_RDONLY | O_DIRECTORY), "record", bytes);
+}
+
+void StoreDirectory::replace(int target, kj::StringPtr name, kj::ArrayPtr<const kj::byte> bytes) {
   auto temporaryFile = temporaryName("file");
   bool named = false;
   KJ_DEFER(if (!named) unlinkat(temporary, temporaryFile.cStr(), 0));
@@ -189,39 +248,15 @@ void StoreDirectory::write(kj::StringPtr folder, kj::StringPtr name,
     }
     sync(fd, name);
   }
-  int target = folderFd(folder);
   renameBelow(temporary, temporaryFile, target, name, 0);
   named = true;
-  sync(target, folder);
+  sync(target, name);
 }
 
-uint64_t StoreDirectory::remove(kj::StringPtr folder, kj::StringPtr name) {
+void StoreDirectory::remove(kj::StringPtr folder, kj::StringPtr name) {
   int directory = folderFd(folder);
-  uint64_t freed = removeBelow(directory, name);
+  removeBelow(directory, name);
   sync(directory, folder);
-  return freed;
-}
-
-kj::Array<kj::byte> readWholeFile(int fd, size_t most, kj::StringPtr what) {
-  struct stat status;
-  if (fstat(fd, &status) != 0) failErrno(kj::str("cannot read ", what), errno);
-  if (!S_ISREG(status.st_mode)) {
-    fail(FailureCode::INVALID, what, "this is not a plain file");
-  }
-  if (status.st_size < 0 || static_cast<uint64_t>(status.st_size) > most) {
-    fail(FailureCode::EXHAUSTED, what,
-         kj::str("the file has ", status.st_size, " bytes; the limit is ", most));
-  }
-  auto bytes = kj::heapArray<kj::byte>(static_cast<size_t>(status.st_size));
-  size_t have = 0;
-  while (have < bytes.size()) {
-    ssize_t n = pread(fd, bytes.begin() + have, bytes.size() - have, static_cast<off_t>(have));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) failErrno(kj::str("cannot read ", what), errno);
-    if (n == 0) fail(FailureCode::CORRUPT, what, "the file became shorter while it was read");
-    have += static_cast<size_t>(n);
-  }
-  return bytes;
 }
 
 }  // namespace bulkhead

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,8 +22,12 @@ void ImagedTest::startImaged(kj::StringPtr config) {
   environment.add(kj::str("STATE_DIRECTORY=", state));
   environment.add(kj::str("BULKHEAD_IMAGED_CONFIG=", directory.path("imaged.toml")));
   if (fetch.get() == nullptr) {
-    fetch = kj::heap<AcceptUnit>(kj::str(run, "/fetch.sock"), IMAGED_FETCH, environment);
-    unpack = kj::heap<AcceptUnit>(kj::str(run, "/unpack.sock"), IMAGED_UNPACK, environment);
+    int raw;
+    KJ_SYSCALL(
+        raw = open(directory.path("log").cStr(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    log = kj::AutoCloseFd(raw);
+    fetch = kj::heap<AcceptUnit>(kj::str(run, "/fetch.sock"), IMAGED_FETCH, environment, log);
+    unpack = kj::heap<AcceptUnit>(kj::str(run, "/unpack.sock"), IMAGED_UNPACK, environment, log);
   }
   auto socket = kj::str(run, "/imaged.sock");
   unlink(socket.cStr());
@@ -32,6 +37,7 @@ void ImagedTest::startImaged(kj::StringPtr config) {
   program.environment = kj::mv(environment);
   program.descriptors.add(listener.get());
   program.descriptorNames = kj::str("imaged");
+  program.standardError = log.get();
   imaged = kj::heap<RunningProcess>(start(program));
   connection = connectTo(*io.lowLevelProvider, socket);
 }
@@ -39,6 +45,12 @@ void ImagedTest::startImaged(kj::StringPtr config) {
 int ImagedTest::stopImaged(int signal) {
   connection = nullptr;
   return imaged->stop(signal);
+}
+
+void ImagedTest::killAll() {
+  stopImaged(SIGKILL);
+  fetch->killWorkers();
+  unpack->killWorkers();
 }
 
 void ImagedTest::TearDown() {
@@ -49,6 +61,15 @@ void ImagedTest::TearDown() {
   unpack->stop();
   EXPECT_EQ(fetch->killed(), 0u) << "a fetch worker was killed";
   EXPECT_EQ(unpack->killed(), 0u) << "an unpack worker was killed";
+  if (HasFailure()) fputs(logged().cStr(), stderr);
+}
+
+kj::String ImagedTest::logged() const {
+  off_t size = lseek(log, 0, SEEK_END);
+  auto text = kj::heapString(static_cast<size_t>(size));
+  ssize_t count;
+  KJ_SYSCALL(count = pread(log, text.begin(), text.size(), 0));
+  return kj::heapString(text.begin(), static_cast<size_t>(count));
 }
 
 schema::ImageStore::Client ImagedTest::store() {

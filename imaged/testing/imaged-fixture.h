@@ -25,8 +25,13 @@ class ImagedTest : public ::testing::Test {
   // Starts the three programs. `config` is imaged.toml's text.
   void startImaged(kj::StringPtr config);
 
+  bool isRunning() const { return connection.get() != nullptr; }
+
   // Ends imaged by a signal; `startImaged` may follow.
   int stopImaged(int signal);
+
+  // Ends it and its workers as a kernel short of memory would.
+  void killAll();
 
   void TearDown() override;
 
@@ -45,11 +50,15 @@ class ImagedTest : public ::testing::Test {
 
   uint fetchWorkers() const { return fetch->started(); }
 
+  // What the three programs have written to standard error so far.
+  kj::String logged() const;
+
  private:
   kj::Own<AcceptUnit> fetch;
   kj::Own<AcceptUnit> unpack;
   kj::Own<RunningProcess> imaged;
   kj::Own<Connection> connection;
+  kj::AutoCloseFd log;
 
   kj::String saveRoot(schema::Image::Client image);
 };

@@ -14,6 +14,7 @@
 
 #include <kj/debug.h>
 
+#include "services/runtime/files.h"
 #include "services/runtime/testing/listening-socket.h"
 
 extern char** environ;
@@ -113,8 +114,8 @@ int RunningProcess::stop(int signal) {
 }
 
 AcceptUnit::AcceptUnit(kj::StringPtr socket, kj::StringPtr program,
-                       kj::ArrayPtr<const kj::String> environmentParam)
-    : listener(listenAt(socket)), program(kj::str(program)) {
+                       kj::ArrayPtr<const kj::String> environmentParam, int log)
+    : listener(listenAt(socket)), log(duplicate(log)), program(kj::str(program)) {
   for (const auto& variable : environmentParam) environment.add(kj::str(variable));
   Pipe pipe;
   wakeRead = kj::mv(pipe.read);
@@ -134,6 +135,21 @@ void AcceptUnit::stop() {
   }
 }
 
+void AcceptUnit::killWorkers() {
+  std::lock_guard guard(mutex);
+  for (pid_t worker : workers) {
+    // One that ended by itself is waited for here; what it ended with counts.
+    int status = 0;
+    if (waitpid(worker, &status, WNOHANG) == worker) {
+      if (WIFSIGNALED(status)) ++signalled;
+      continue;
+    }
+    kill(worker, SIGKILL);
+    waitFor(worker);
+  }
+  workers.clear();
+}
+
 void AcceptUnit::serve() {
   for (;;) {
     pollfd watched[2] = {{listener.get(), POLLIN, 0}, {wakeRead.get(), POLLIN, 0}};
@@ -147,7 +163,9 @@ void AcceptUnit::serve() {
     for (const auto& variable : environment) worker.environment.add(kj::str(variable));
     worker.descriptors.add(connection);
     worker.descriptorNames = kj::str("connection");
-    workers.add(start(worker));
+    worker.standardError = log.get();
+    std::lock_guard guard(mutex);
+    workers.push_back(start(worker));
     ++count;
   }
 }

@@ -5,7 +5,9 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <mutex>
 #include <thread>
+#include <vector>
 
 #include <kj/io.h>
 #include <kj/string.h>
@@ -48,9 +50,10 @@ class RunningProcess {
 // What a socket unit with Accept=yes does: a process of its own for every connection.
 class AcceptUnit {
  public:
-  // Serves `socket` with `program`, which gets the connection as "connection".
+  // Serves `socket` with `program`, which gets the connection as "connection". What the workers
+  // write to standard error goes to a copy of `log`.
   AcceptUnit(kj::StringPtr socket, kj::StringPtr program,
-             kj::ArrayPtr<const kj::String> environment);
+             kj::ArrayPtr<const kj::String> environment, int log);
   // Waits for the workers to end.
   ~AcceptUnit() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(AcceptUnit);
@@ -61,15 +64,20 @@ class AcceptUnit {
   uint killed() const { return signalled; }
   void stop();
 
+  // Ends all that run now by SIGKILL. They do not count as killed.
+  void killWorkers();
+
  private:
   kj::AutoCloseFd listener;
   kj::AutoCloseFd wakeRead;
   kj::AutoCloseFd wakeWrite;
+  kj::AutoCloseFd log;
   kj::String program;
   kj::Vector<kj::String> environment;
   std::atomic<uint> count = 0;
   std::atomic<uint> signalled = 0;
-  kj::Vector<pid_t> workers;
+  std::mutex mutex;
+  std::vector<pid_t> workers;  // not yet waited for
   std::thread thread;
 
   void serve();

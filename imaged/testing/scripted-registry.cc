@@ -3,13 +3,65 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
+
 #include <kj/debug.h>
 
 namespace bulkhead::testing {
+namespace {
+
+X509* certificateOf(kj::StringPtr pem) {
+  BIO* memory = BIO_new_mem_buf(pem.begin(), static_cast<int>(pem.size()));
+  KJ_DEFER(BIO_free(memory));
+  X509* certificate = PEM_read_bio_X509(memory, nullptr, nullptr, nullptr);
+  KJ_REQUIRE(certificate != nullptr);
+  return certificate;
+}
+
+SSL_CTX* makeContext(const ServerTls& tls) {
+  SSL_CTX* context = SSL_CTX_new(TLS_server_method());
+  X509* certificate = certificateOf(tls.certificate);
+  KJ_DEFER(X509_free(certificate));
+  BIO* memory = BIO_new_mem_buf(tls.key.begin(), static_cast<int>(tls.key.size()));
+  KJ_DEFER(BIO_free(memory));
+  EVP_PKEY* key = PEM_read_bio_PrivateKey(memory, nullptr, nullptr, nullptr);
+  KJ_DEFER(EVP_PKEY_free(key));
+  KJ_REQUIRE(SSL_CTX_use_certificate(context, certificate) == 1);
+  KJ_REQUIRE(SSL_CTX_use_PrivateKey(context, key) == 1);
+  if (tls.version == ServerTls::Version::oldest) {
+    SSL_CTX_set_security_level(context, 0);
+    SSL_CTX_set_min_proto_version(context, TLS1_1_VERSION);
+    SSL_CTX_set_max_proto_version(context, TLS1_1_VERSION);
+  }
+  if (tls.clientCertificate.size() > 0) {
+    X509* wanted = certificateOf(tls.clientCertificate);
+    KJ_DEFER(X509_free(wanted));
+    static constexpr unsigned char kSession[] = "test";
+    SSL_CTX_set_session_id_context(context, kSession, sizeof kSession);
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(context), wanted);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  }
+  return context;
+}
+
+int connectTo(uint16_t port) {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+}  // namespace
 
 std::string httpAnswer(int status, const std::string& body, const std::string& headers) {
   return "HTTP/1.1 " + std::to_string(status) +
@@ -21,7 +73,91 @@ std::string textOf(kj::ArrayPtr<const kj::byte> bytes) {
   return std::string(bytes.asChars().begin(), bytes.size());
 }
 
-ScriptedRegistry::ScriptedRegistry() {
+// A client without TLS, and what is the same with it.
+class ScriptedRegistry::Plain : public Client {
+ public:
+  Plain(kj::AutoCloseFd fd, int wake) : fd(kj::mv(fd)), wake(wake) {}
+
+  bool send(const std::string& bytes) override {
+    size_t sent = 0;
+    while (sent < bytes.size()) {
+      ssize_t n = put(bytes.data() + sent, bytes.size() - sent);
+      if (n <= 0) return false;
+      sent += static_cast<size_t>(n);
+    }
+    return true;
+  }
+  void hang() override {
+    while (waitFor(-1)) {
+    }
+  }
+  bool waitFor(int milliseconds) override {
+    pollfd watched[2] = {{fd.get(), POLLRDHUP, 0}, {wake, POLLIN, 0}};
+    return poll(watched, 2, milliseconds) == 0;
+  }
+
+  // Nothing more comes from here; what the client still says is thrown away.
+  virtual void finish() {
+    shutdown(fd, SHUT_WR);
+    std::string rest;
+    while (readable() && get(rest) > 0) rest.clear();
+  }
+
+  // Whether there is something, or its end; false where the test is over.
+  virtual bool readable() {
+    pollfd watched[2] = {{fd.get(), POLLIN, 0}, {wake, POLLIN, 0}};
+    return poll(watched, 2, -1) > 0 && watched[1].revents == 0;
+  }
+  ssize_t get(std::string& into) {
+    char buffer[16384];
+    ssize_t n = take(buffer, sizeof buffer);
+    if (n > 0) into.append(buffer, static_cast<size_t>(n));
+    return n;
+  }
+  int descriptor() const { return fd; }
+  int wakeDescriptor() const { return wake; }
+
+ protected:
+  virtual ssize_t put(const char* bytes, size_t size) {
+    return ::send(fd, bytes, size, MSG_NOSIGNAL);
+  }
+  virtual ssize_t take(char* into, size_t size) { return ::read(fd, into, size); }
+
+ private:
+  kj::AutoCloseFd fd;
+  int wake;
+};
+
+class ScriptedRegistry::Encrypted final : public Plain {
+ public:
+  Encrypted(kj::AutoCloseFd fdParam, int wake, SSL_CTX* context)
+      : Plain(kj::mv(fdParam), wake), tls(SSL_new(context)) {
+    SSL_set_fd(tls, descriptor());
+  }
+  ~Encrypted() noexcept(false) override { SSL_free(tls); }
+
+  bool accept() { return SSL_accept(tls) == 1; }
+  bool readable() override { return SSL_pending(tls) > 0 || Plain::readable(); }
+  void finish() override {
+    SSL_shutdown(tls);
+    Plain::finish();
+  }
+
+ private:
+  SSL* tls;
+
+  ssize_t put(const char* bytes, size_t size) override {
+    return SSL_write(tls, bytes, static_cast<int>(size));
+  }
+  ssize_t take(char* into, size_t size) override {
+    return SSL_read(tls, into, static_cast<int>(size));
+  }
+};
+
+ScriptedRegistry::ScriptedRegistry(kj::Maybe<ServerTls> tls) {
+  KJ_IF_MAYBE (wanted, tls) {
+    context = makeContext(*wanted);
+  }
   int raw;
   KJ_SYSCALL(raw = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   listener = kj::AutoCloseFd(raw);
@@ -43,11 +179,18 @@ ScriptedRegistry::ScriptedRegistry() {
 ScriptedRegistry::~ScriptedRegistry() {
   wakeWrite = nullptr;
   thread.join();
+  for (auto& client : clients) client.join();
+  SSL_CTX_free(context);
 }
 
 void ScriptedRegistry::on(std::string path, Answer answer) {
+  converse(std::move(path),
+           [answer](const Request& request, Client& client) { client.send(answer(request)); });
+}
+
+void ScriptedRegistry::converse(std::string path, Conversation conversation) {
   std::lock_guard lock(mutex);
-  answers[path] = std::move(answer);
+  conversations[path] = std::move(conversation);
 }
 
 void ScriptedRegistry::serve(const TestImage& image, kj::StringPtr repository, kj::StringPtr tag) {
@@ -68,6 +211,15 @@ std::vector<ScriptedRegistry::Request> ScriptedRegistry::requests() const {
   return seen;
 }
 
+std::vector<ScriptedRegistry::Request> ScriptedRegistry::requestsFor(
+    const std::string& path) const {
+  std::vector<Request> result;
+  for (const auto& request : requests()) {
+    if (request.path.rfind(path, 0) == 0) result.push_back(request);
+  }
+  return result;
+}
+
 void ScriptedRegistry::run() {
   for (;;) {
     pollfd watched[2] = {{listener.get(), POLLIN, 0}, {wakeRead.get(), POLLIN, 0}};
@@ -75,39 +227,74 @@ void ScriptedRegistry::run() {
     if (watched[1].revents != 0) return;
     int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) continue;
-    kj::AutoCloseFd own(fd);
-    serveConnection(fd);
+    clients.emplace_back([this, fd]() { serveConnection(kj::AutoCloseFd(fd)); });
   }
 }
 
-void ScriptedRegistry::serveConnection(int fd) {
+void ScriptedRegistry::serveConnection(kj::AutoCloseFd fd) {
+  if (context == nullptr || mute) {
+    Plain client(kj::mv(fd), wakeRead);
+    if (mute) return client.hang();
+    return serveClient(client);
+  }
+  Encrypted client(kj::mv(fd), wakeRead, context);
+  if (client.accept()) serveClient(client);
+}
+
+void ScriptedRegistry::serveClient(Plain& client) {
   std::string text;
-  while (text.find("\r\n\r\n") == std::string::npos) {
-    char buffer[4096];
-    ssize_t n = read(fd, buffer, sizeof buffer);
-    if (n <= 0) return;
-    text.append(buffer, static_cast<size_t>(n));
+  size_t end = std::string::npos;
+  while ((end = text.find("\r\n\r\n")) == std::string::npos) {
+    if (!client.readable() || client.get(text) <= 0) return;
+    // The first byte of a TLS record: somebody means another port.
+    if (text[0] == 0x16) {
+      client.send(httpAnswer(400, ""));
+      return client.finish();
+    }
   }
   auto start = text.find(' ') + 1;
-  Request request{text.substr(start, text.find(' ', start) - start), text};
+  Request request{text.substr(0, start - 1), text.substr(start, text.find(' ', start) - start),
+                  text.substr(0, end + 4), text.substr(end + 4)};
+  auto length = request.headers.find("Content-Length: ");
+  size_t wanted = length == std::string::npos ? 0 : std::stoul(request.headers.substr(length + 16));
+  while (request.body.size() < wanted) {
+    if (!client.readable() || client.get(request.body) <= 0) return;
+  }
   auto path = request.path.substr(0, request.path.find('?'));
-  Answer answer;
+  Conversation conversation;
   {
     std::lock_guard lock(mutex);
     seen.push_back(request);
-    auto found = answers.find(path);
-    if (found != answers.end()) answer = found->second;
+    auto found = conversations.find(path);
+    if (found != conversations.end()) conversation = found->second;
   }
-  auto out = answer ? answer(request) : httpAnswer(404, "");
-  size_t sent = 0;
-  while (sent < out.size()) {
-    ssize_t n = send(fd, out.data() + sent, out.size() - sent, MSG_NOSIGNAL);
-    if (n <= 0) return;
-    sent += static_cast<size_t>(n);
+  if (request.method == "CONNECT" && tunnel != 0) return passOn(client);
+  if (conversation) {
+    conversation(request, client);
+  } else {
+    client.send(httpAnswer(404, ""));
   }
-  shutdown(fd, SHUT_WR);
-  char rest[4096];
-  while (read(fd, rest, sizeof rest) > 0) {
+  client.finish();
+}
+
+void ScriptedRegistry::passOn(Plain& client) {
+  kj::AutoCloseFd target(connectTo(tunnel));
+  if (target.get() < 0 || !client.send("HTTP/1.1 200 tunnel\r\n\r\n")) return;
+  for (;;) {
+    pollfd watched[3] = {{client.descriptor(), POLLIN, 0},
+                         {target.get(), POLLIN, 0},
+                         {client.wakeDescriptor(), POLLIN, 0}};
+    if (poll(watched, 3, -1) < 0 || watched[2].revents != 0) return;
+    std::string bytes;
+    if (watched[0].revents != 0) {
+      if (client.get(bytes) <= 0) return;
+      if (::send(target, bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) return;
+    }
+    if (watched[1].revents != 0) {
+      char buffer[16384];
+      ssize_t n = ::read(target, buffer, sizeof buffer);
+      if (n <= 0 || !client.send(std::string(buffer, static_cast<size_t>(n)))) return;
+    }
   }
 }
 

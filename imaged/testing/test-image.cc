@@ -94,10 +94,15 @@ void writeFile(kj::StringPtr path, kj::ArrayPtr<const kj::byte> bytes) {
   kj::FdOutputStream(kj::AutoCloseFd(raw)).write(bytes.begin(), bytes.size());
 }
 
-TemporaryDirectory::TemporaryDirectory() {
-  char pattern[] = "/tmp/bulkhead-imaged-XXXXXX";
-  KJ_REQUIRE(mkdtemp(pattern) != nullptr);
-  name = kj::str(static_cast<const char*>(pattern));
+kj::Array<kj::byte> readFile(kj::StringPtr path) {
+  int raw;
+  KJ_SYSCALL(raw = open(path.cStr(), O_RDONLY | O_CLOEXEC), path);
+  return kj::FdInputStream(kj::AutoCloseFd(raw)).readAllBytes();
+}
+
+TemporaryDirectory::TemporaryDirectory(kj::StringPtr where) {
+  name = kj::str(where, "/bulkhead-imaged-XXXXXX");
+  KJ_REQUIRE(mkdtemp(name.begin()) != nullptr, where);
 }
 
 TemporaryDirectory::~TemporaryDirectory() { std::filesystem::remove_all(name.cStr()); }

@@ -47,11 +47,12 @@ class TestImage {
 };
 
 void writeFile(kj::StringPtr path, kj::ArrayPtr<const kj::byte> bytes);
+kj::Array<kj::byte> readFile(kj::StringPtr path);
 
 // A directory that goes with the test.
 class TemporaryDirectory {
  public:
-  TemporaryDirectory();
+  explicit TemporaryDirectory(kj::StringPtr where = "/tmp");
   ~TemporaryDirectory();
   KJ_DISALLOW_COPY_AND_MOVE(TemporaryDirectory);
 

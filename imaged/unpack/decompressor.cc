@@ -112,17 +112,35 @@ class Zstd final : public Decompressor {
 
 }  // namespace
 
-BlobSource::BlobSource(int fd, uint64_t size, kj::String subject)
-    : fd(fd), size(size), name(kj::mv(subject)), buffer(kj::heapArray<kj::byte>(kBuffer)) {}
+BlobSource::BlobSource(BlobFile file, uint64_t size, kj::String subject, DigestAlgorithm algorithm)
+    : file(file),
+      size(size),
+      name(kj::mv(subject)),
+      buffer(kj::heapArray<kj::byte>(kBuffer)),
+      hash(algorithm) {}
+
+// None at the end of the file, and then nothing will be added.
+size_t BlobSource::readMore(kj::ArrayPtr<kj::byte> into) {
+  for (;;) {
+    // In this order: what was written before the pipe's end must be found after it.
+    bool complete = file.arrival < 0;
+    ssize_t count;
+    KJ_SYSCALL(count = pread(file.file, into.begin(), into.size(),
+                             static_cast<off_t>(position.load(std::memory_order_relaxed))));
+    if (count > 0 || complete) return static_cast<size_t>(count);
+    kj::byte news[64];
+    ssize_t told;
+    KJ_SYSCALL(told = read(file.arrival, news, sizeof news));
+    if (told == 0) file.arrival = -1;
+  }
+}
 
 kj::ArrayPtr<const kj::byte> BlobSource::peek() {
-  if (taken == filled && position < size) {
-    size_t want = kj::min(buffer.size(), size - position);
-    ssize_t count;
-    KJ_SYSCALL(count = pread(fd, buffer.begin(), want, static_cast<off_t>(position)));
+  uint64_t at = consumed();
+  if (taken == filled && at < size) {
     taken = 0;
-    filled = static_cast<size_t>(count);
-    position += filled;
+    filled = readMore(buffer.slice(0, kj::min(buffer.size(), size - at)));
+    position.store(at + filled, std::memory_order_relaxed);
     hash.update(buffer.slice(0, filled));
   }
   return buffer.slice(taken, filled);
@@ -139,12 +157,11 @@ Digest BlobSource::finish() {
     if (rest.size() == 0) break;
     consume(rest.size());
   }
-  kj::byte beyond;
-  ssize_t count;
-  KJ_SYSCALL(count = pread(fd, &beyond, 1, static_cast<off_t>(position)));
-  if (position != size || count != 0) {
+  kj::byte beyond[1];
+  size_t more = readMore(beyond);
+  if (consumed() != size || more != 0) {
     fail(FailureCode::DIGEST_MISMATCH, name,
-         kj::str("the blob has ", count != 0 ? "more than " : "", position, " bytes, not ", size));
+         kj::str("the blob has ", more != 0 ? "more than " : "", consumed(), " bytes, not ", size));
   }
   return hash.finish();
 }

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 
 #include <kj/array.h>
@@ -14,11 +15,21 @@
 
 namespace bulkhead {
 
-// A blob's bytes as they lie in its file, hashed in passing. Borrows the descriptor.
+// Where a blob lies. Borrowed descriptors.
+struct BlobFile {
+  int file;
+
+  // Of a blob that is still being written: a blocking pipe that yields a byte or more after the
+  // file has grown, and its end when nothing will be added. -1: the blob is complete.
+  int arrival = -1;
+};
+
+// A blob's bytes as they lie in its file, hashed in passing.
 class BlobSource {
  public:
   // `subject` names the layer in errors.
-  BlobSource(int fd, uint64_t size, kj::String subject);
+  BlobSource(BlobFile file, uint64_t size, kj::String subject,
+             DigestAlgorithm algorithm = DigestAlgorithm::sha256);
 
   // The bytes at hand; none at the end of the file or after `size` bytes.
   kj::ArrayPtr<const kj::byte> peek();
@@ -28,18 +39,21 @@ class BlobSource {
   // has not exactly `size` bytes.
   Digest finish();
 
-  uint64_t consumed() const { return position - (filled - taken); }
+  // How much was read. May be asked from another thread.
+  uint64_t consumed() const { return position.load(std::memory_order_relaxed); }
   kj::StringPtr subject() const { return name; }
 
  private:
-  int fd;
-  uint64_t size;
+  BlobFile file;
+  const uint64_t size;
   kj::String name;
   kj::Array<kj::byte> buffer;
   size_t taken = 0;
   size_t filled = 0;
-  uint64_t position = 0;
-  Sha256 hash;
+  std::atomic<uint64_t> position = 0;
+  Hash hash;
+
+  size_t readMore(kj::ArrayPtr<kj::byte> into);
 };
 
 // A stream of bytes taken out of its compression.

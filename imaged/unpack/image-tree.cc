@@ -8,20 +8,8 @@
 namespace bulkhead {
 namespace {
 
-constexpr kj::StringPtr kWhiteout = ".wh."_kj;
-constexpr kj::StringPtr kOpaque = ".wh..wh..opq"_kj;
-
-struct SplitPath {
-  kj::String parent;
-  kj::String name;
-};
-
-SplitPath split(kj::StringPtr path) {
-  KJ_IF_MAYBE (slash, path.findLast('/')) {
-    return {kj::str(path.slice(0, *slash)), kj::str(path.slice(*slash + 1))};
-  }
-  return {kj::String(), kj::str(path)};
-}
+// A name, its inode and what the allocator adds.
+constexpr uint64_t kNodeBytes = 480;
 
 // Calls `visit` with each component; stops when it returns false.
 template <typename Visit>
@@ -44,7 +32,24 @@ bool isKept(const ExtendedAttribute& attribute) {
 
 }  // namespace
 
-ImageTree::ImageTree(uint64_t maxEntries) : entriesLeft(maxEntries), maxEntries(maxEntries) {
+void TreeMemory::take(uint64_t bytes, kj::StringPtr subject) {
+  if (bytes > left) {
+    fail(FailureCode::EXHAUSTED, subject,
+         kj::str("names and attributes of the image take more than ", limit >> 20, " MiB"));
+  }
+  left -= bytes;
+}
+
+uint64_t TreeMemory::sizeOf(const TarEntry& entry) {
+  uint64_t size = sizeof(TarEntry) + entry.path.size() + entry.linkTarget.size();
+  for (const auto& attribute : entry.attributes) {
+    size += sizeof attribute + attribute.name.size() + attribute.value.size();
+  }
+  return size;
+}
+
+ImageTree::ImageTree(uint64_t maxEntries, uint64_t maxMemory)
+    : entriesLeft(maxEntries), budget(maxMemory), maxEntries(maxEntries) {
   top.inode = kj::refcounted<ImageInode>();
 }
 
@@ -89,6 +94,7 @@ ImageNode& ImageTree::directoryFor(kj::StringPtr path, kj::StringPtr entry) {
       fail(FailureCode::EXHAUSTED, subject,
            kj::str("the layers have more than ", maxEntries, " entries"));
     }
+    budget.take(kNodeBytes + name.size(), subject);
     auto fresh = kj::heap<ImageNode>();
     fresh->inode = kj::refcounted<ImageInode>();
     fresh->layer = layer;
@@ -107,6 +113,7 @@ void ImageTree::apply(TarEntry entry, uint64_t member) {
          kj::str("the layers have more than ", maxEntries, " entries"));
   }
   --entriesLeft;
+  budget.take(kNodeBytes + TreeMemory::sizeOf(entry), subject);
   if (entry.path.size() == 0) {
     auto& inode = *top.inode;
     inode.mode = entry.mode;
@@ -116,27 +123,26 @@ void ImageTree::apply(TarEntry entry, uint64_t member) {
     inode.attributes = kj::mv(entry.attributes);
     return;
   }
-  auto place = split(entry.path);
-  if (place.name.startsWith(kWhiteout)) {
+  auto place = splitPath(entry.path);
+  KJ_IF_MAYBE (mark, whiteoutOf(place.name)) {
     // What is not there needs no removing, and neither does what lies behind a link.
     KJ_IF_MAYBE (parent, find(place.parent)) {
-      if (parent->isDirectory()) whiteout(*parent, place.name);
+      if (parent->isDirectory()) apply(*mark, *parent, entry.path);
     }
     return;
   }
   put(directoryFor(place.parent, entry.path), place.name, kj::mv(entry), member);
 }
 
-void ImageTree::whiteout(ImageNode& parent, kj::StringPtr name) {
-  if (name == kOpaque) {
+void ImageTree::apply(const Whiteout& mark, ImageNode& parent, kj::StringPtr entry) {
+  if (mark.kind == Whiteout::Kind::record) return;
+  if (mark.kind == Whiteout::Kind::opaque) {
     removeLower(parent);
     return;
   }
-  auto hidden = kj::str(name.slice(kWhiteout.size()));
-  // AUFS keeps its own records under such names; they are of no use to anyone else.
-  if (hidden.startsWith(kWhiteout)) return;
+  kj::StringPtr hidden = mark.hidden;
   if (hidden.size() == 0 || hidden == "." || hidden == "..") {
-    reject(name, "the whiteout names nothing that could be removed");
+    reject(entry, "the whiteout names nothing that could be removed");
   }
   KJ_IF_MAYBE (child, parent.children.find(hidden)) {
     auto& node = **child;
@@ -241,6 +247,8 @@ kj::Maybe<ImageInode&> ImageTree::contentOf(uint wanted, uint64_t member) {
   }
   return nullptr;
 }
+
+void ImageTree::contentIsWritten(uint wanted, uint64_t member) { contents[wanted].erase(member); }
 
 bool ImageTree::needsLayer(uint wanted) const { return contents[wanted].size() > 0; }
 

@@ -10,6 +10,7 @@
 #include <kj/vector.h>
 
 #include "imaged/unpack/tar-reader.h"
+#include "imaged/unpack/whiteout.h"
 
 namespace bulkhead {
 
@@ -47,13 +48,33 @@ struct ImageNode {
   bool isDirectory() const { return inode->type == TarEntry::Type::directory; }
 };
 
+// What may be kept in memory about a tree; counts down.
+class TreeMemory {
+ public:
+  explicit TreeMemory(uint64_t bytes) : limit(bytes), left(bytes) {}
+
+  // Fails with `exhausted`. `subject` is the layer that asks too much.
+  void take(uint64_t bytes, kj::StringPtr subject);
+  void give(uint64_t bytes) { left += bytes; }
+
+  // An entry as it was read.
+  static uint64_t sizeOf(const TarEntry& entry);
+
+ private:
+  uint64_t limit;
+  uint64_t left;
+};
+
 // Layers laid over each other in memory, as OCI image specification, "Image Layer Filesystem
 // Changeset", has it; nothing is extracted anywhere and no symbolic link is ever followed. Where
 // reference unpackers follow a link in a path, this refuses the layer.
 class ImageTree {
  public:
   // `maxEntries` bounds the members of all layers together.
-  explicit ImageTree(uint64_t maxEntries);
+  explicit ImageTree(uint64_t maxEntries, uint64_t maxMemory = kMostMemory);
+
+  // Some two thirds of what the service manager grants the worker.
+  static constexpr uint64_t kMostMemory = 320u << 20;
 
   // Layers come oldest first. `subject` names the layer in errors.
   void beginLayer(kj::StringPtr subject);
@@ -67,13 +88,21 @@ class ImageTree {
 
   ImageNode& root() { return top; }
 
+  // For those who keep entries until they are applied.
+  TreeMemory& memory() { return budget; }
+
   // Inodes, the root included. Valid after finish().
   uint64_t inodes() const { return inodeCount; }
 
-  // The file whose bytes are that member's, if it is in the image. Valid after finish().
+  // The file whose bytes are that member's, if it is in the image and they are not written yet.
+  // Valid after finish().
   kj::Maybe<ImageInode&> contentOf(uint layer, uint64_t member);
 
-  // Whether any file's bytes are in that layer. Valid after finish().
+  // That member's bytes, if they are in the image at all, need no writing any more. Valid after
+  // finish().
+  void contentIsWritten(uint layer, uint64_t member);
+
+  // Whether bytes of any file still have to be read from that layer. Valid after finish().
   bool needsLayer(uint layer) const;
 
   // The node at a path in normal form; none where it or a parent is missing. Links are not
@@ -86,12 +115,13 @@ class ImageTree {
   bool began = false;
   kj::String subject;
   uint64_t entriesLeft;
+  TreeMemory budget;
   uint64_t maxEntries;
   uint64_t inodeCount = 0;
   kj::Vector<kj::HashMap<uint64_t, ImageInode*>> contents;
 
   ImageNode& directoryFor(kj::StringPtr path, kj::StringPtr entry);
-  void whiteout(ImageNode& parent, kj::StringPtr name);
+  void apply(const Whiteout& mark, ImageNode& parent, kj::StringPtr entry);
   void removeLower(ImageNode& node);
   void put(ImageNode& parent, kj::StringPtr name, TarEntry entry, uint64_t member);
   void count(ImageNode& node);

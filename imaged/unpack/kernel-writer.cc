@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <string.h>
 #include <unistd.h>
 
 #include <kj/debug.h>
 
+#include "imaged/read-at.h"
+#include "imaged/unpack/kernel-elf.h"
+#include "imaged/unpack/kernel-modules.h"
+#include "imaged/unpack/kernel-payload.h"
 #include "imaged/unpack/tree-writer.h"
 #include "imaged/write-at.h"
 #include "services/runtime/failure.h"
@@ -28,6 +31,12 @@ constexpr Part kParts[] = {
     {"kernel/metadata"_kj, Presence::required, &KernelOutputs::metadata},
 };
 
+uint64_t sizeOf(int file) {
+  off_t size;
+  KJ_SYSCALL(size = lseek(file, 0, SEEK_END));
+  return static_cast<uint64_t>(size);
+}
+
 bool isVersionCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
          c == '-' || c == '_' || c == '+' || c == '~';
@@ -50,7 +59,6 @@ class Writer final : public KernelWriter {
         targets.upsert(&inode, Target{outputs.*part.output, part.path}, [&](Target&, Target&&) {
           fail(FailureCode::INVALID, part.path, "two parts of a kernel image are one file");
         });
-        bytes += inode.size;
       } else if (part.presence == Presence::required) {
         fail(FailureCode::INVALID, part.path, "a kernel image must have this file",
              "/kernel/image, /kernel/metadata and /kernel/addons.squashfs make a kernel image");
@@ -76,9 +84,19 @@ class Writer final : public KernelWriter {
   void endFile() override {}
 
   uint64_t finish() override {
-    checkKernel();
     version = readVersion();
-    return bytes;
+    uint64_t kernel = canonicalise();
+    KJ_IF_MAYBE (release, linuxRelease(outputs.image, kernel)) {
+      if (*release != version) {
+        fail(FailureCode::INVALID, "kernel/image",
+             kj::str("the kernel is version ", *release, ", the metadata says ", version));
+      }
+    } else {
+      fail(FailureCode::INVALID, "kernel/image", "the kernel does not say its version");
+    }
+    requireModulesFor(version, outputs.addons);
+    requireBootModulesFor(version, outputs.bootArchive);
+    return kernel + sizeOf(outputs.addons) + sizeOf(outputs.bootArchive) + sizeOf(outputs.metadata);
   }
 
   kj::StringPtr kernelVersion() override { return version; }
@@ -93,19 +111,37 @@ class Writer final : public KernelWriter {
   kj::HashMap<const ImageInode*, Target> targets;
   kj::Maybe<Target> target;
   uint64_t offset = 0;
-  uint64_t bytes = 0;
   kj::String version;
 
-  // Only the form: the canonical layout is for hvd to check.
-  void checkKernel() {
-    unsigned char head[0x206] = {};
-    ssize_t count;
-    KJ_SYSCALL(count = pread(outputs.image, head, sizeof head, 0));
-    if (count >= 4 && memcmp(head, "\177ELF", 4) == 0) return;
-    bool bzImage = count >= 0x206 && memcmp(head + 0x202, "HdrS", 4) == 0;
-    fail(FailureCode::UNSUPPORTED, "kernel/image",
-         bzImage ? "the kernel is a compressed bzImage" : "the kernel is not an ELF file",
-         "put the uncompressed vmlinux into the kernel image");
+  // Makes the kernel, however it came, into the canonical ELF; everything happens in its own file,
+  // each step behind the one before. Returns its size.
+  uint64_t canonicalise() {
+    int file = outputs.image;
+    FileRange elf{0, sizeOf(file)};
+    KJ_IF_MAYBE (payload, findKernelPayload(file, elf.length)) {
+      elf = {elf.length, expandKernelPayload(file, *payload, elf.length)};
+    }
+    uint64_t behind = elf.offset + elf.length;
+    uint64_t size = writeCanonicalElf(file, elf, behind);
+    cut(file, behind + size);
+    copyDown(file, {behind, size});
+    cut(file, size);
+    return size;
+  }
+
+  static void cut(int file, uint64_t size) {
+    KJ_SYSCALL(ftruncate(file, static_cast<off_t>(size)));
+  }
+
+  // Moves a part of the file to its start.
+  static void copyDown(int file, FileRange part) {
+    auto buffer = kj::heapArray<kj::byte>(1u << 20);
+    for (uint64_t done = 0; done < part.length;) {
+      auto piece = buffer.slice(0, kj::min(buffer.size(), part.length - done));
+      readAt(file, part.offset + done, piece);
+      writeAt(file, done, piece);
+      done += piece.size();
+    }
   }
 
   kj::String readVersion() {

@@ -8,40 +8,90 @@
 namespace bulkhead {
 namespace {
 
-constexpr size_t kBuffer = 256u << 10;
-
-kj::String nameOf(schema::Layer::Reader layer, uint number) {
-  return kj::str("layer ", number, " (", printable(layer.getDigest(), 80), ")");
-}
+// Small enough for the second processor's cache, large enough that handing over costs nothing.
+constexpr size_t kChunk = 256u << 10;
+// What one of the threads may run ahead of another.
+constexpr size_t kChunks = 16;
 
 }  // namespace
 
-LayerStream::LayerStream(int fd, schema::Layer::Reader layer, uint number, ByteBudget& budget)
+kj::String LayerStream::nameOf(schema::Layer::Reader layer, uint number) {
+  return kj::str("layer ", number, " (", printable(layer.getDigest(), 80), ")");
+}
+
+LayerStream::LayerStream(BlobFile file, schema::Layer::Reader layer, uint number,
+                         ByteBudget& budget)
     : expected(Digest::parse(layer.getDigest(), nameOf(layer, number))),
       expectedDiff(Digest::parse(layer.getDiffId(), nameOf(layer, number))),
       budget(budget),
-      blob(fd, layer.getSize(), nameOf(layer, number)),
+      blob(file, layer.getSize(), nameOf(layer, number), expected.algorithm()),
       decompressor(makeDecompressor(layer.getCompression(), blob)),
-      buffer(kj::heapArray<kj::byte>(kBuffer)) {}
+      queue(kChunk, kChunks) {
+  // A thread that runs already must not wait for one that could not be started.
+  KJ_ON_SCOPE_FAILURE(queue.abandon());
+  decompressing = kj::heap<kj::Thread>([this]() { decompress(); });
+  hashing = kj::heap<kj::Thread>([this]() { hash(); });
+}
 
-kj::ArrayPtr<const kj::byte> LayerStream::peek() {
-  if (taken == filled) {
-    taken = 0;
-    filled = decompressor->read(buffer);
-    if (filled > budget.left) {
+LayerStream::~LayerStream() noexcept(false) {
+  queue.abandon();
+  // The threads end with their owners, before anything they use.
+}
+
+void LayerStream::decompress() {
+  auto error = kj::runCatchingExceptions([this]() {
+    for (;;) {
+      KJ_IF_MAYBE (chunk, queue.claim()) {
+        size_t filled = fill(*chunk);
+        if (filled == 0) break;
+        queue.publish(filled);
+      } else {
+        return;
+      }
+    }
+    // Before the readers learn of the end, so that they learn of an error here instead.
+    digest = blob.finish();
+  });
+  queue.end(kj::mv(error));
+}
+
+size_t LayerStream::fill(kj::ArrayPtr<kj::byte> chunk) {
+  size_t filled = 0;
+  while (filled < chunk.size()) {
+    size_t count = decompressor->read(chunk.slice(filled, chunk.size()));
+    if (count == 0) break;
+    filled += count;
+    if (count > budget.left) {
       fail(FailureCode::EXHAUSTED, subject(),
            kj::str("the layers hold more than ", budget.limit, " bytes"),
            "raise max-image-bytes if the image is really that large");
     }
-    budget.left -= filled;
-    hash.update(buffer.slice(0, filled));
+    budget.left -= count;
   }
-  return buffer.slice(taken, filled);
+  return filled;
+}
+
+void LayerStream::hash() {
+  // An error is the parser's to report.
+  kj::runCatchingExceptions([this]() {
+    Hash sum(expectedDiff.algorithm());
+    for (;;) {
+      auto bytes = queue.next(ChunkQueue::hasher);
+      if (bytes.size() == 0) break;
+      sum.update(bytes);
+    }
+    diff = sum.finish();
+  });
+}
+
+kj::ArrayPtr<const kj::byte> LayerStream::peek() {
+  if (current.size() == 0) current = queue.next(ChunkQueue::parser);
+  return current;
 }
 
 void LayerStream::consume(size_t count) {
-  KJ_REQUIRE(count <= filled - taken);
-  taken += count;
+  KJ_REQUIRE(count <= current.size());
+  current = current.slice(count, current.size());
 }
 
 void LayerStream::verify() {
@@ -50,14 +100,17 @@ void LayerStream::verify() {
     if (rest.size() == 0) break;
     consume(rest.size());
   }
-  auto diff = hash.finish();
-  auto digest = blob.finish();
-  if (digest != expected) {
-    fail(FailureCode::DIGEST_MISMATCH, subject(), kj::str("the blob's digest is ", digest));
+  decompressing = nullptr;
+  hashing = nullptr;
+  auto& whole = KJ_ASSERT_NONNULL(digest);
+  if (whole != expected) {
+    fail(FailureCode::DIGEST_MISMATCH, subject(), kj::str("the blob's digest is ", whole));
   }
-  if (diff != expectedDiff) {
+  auto& uncompressed = KJ_ASSERT_NONNULL(diff);
+  if (uncompressed != expectedDiff) {
     fail(FailureCode::DIGEST_MISMATCH, subject(),
-         kj::str("the uncompressed digest is ", diff, ", the configuration says ", expectedDiff));
+         kj::str("the uncompressed digest is ", uncompressed, ", the configuration says ",
+                 expectedDiff));
   }
 }
 

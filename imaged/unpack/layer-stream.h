@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <kj/thread.h>
+
+#include "imaged/unpack/chunk-queue.h"
 #include "imaged/unpack/decompressor.h"
 #include "imaged/unpack/tar-reader.h"
 
@@ -12,11 +15,14 @@ struct ByteBudget {
   uint64_t limit;
 };
 
-// One layer's uncompressed bytes, checked against both of its digests. Borrows the descriptor and
-// the budget.
+// One layer's uncompressed bytes, checked against both of its digests. One thread reads, hashes and
+// decompresses, another hashes what comes out, and whoever holds the object parses. Borrows the
+// descriptors and the budget; one stream at a time uses a budget.
 class LayerStream final : public ByteSource {
  public:
-  LayerStream(int fd, schema::Layer::Reader layer, uint number, ByteBudget& budget);
+  LayerStream(BlobFile file, schema::Layer::Reader layer, uint number, ByteBudget& budget);
+  ~LayerStream() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(LayerStream);
 
   kj::ArrayPtr<const kj::byte> peek() override;
   void consume(size_t count) override;
@@ -30,6 +36,7 @@ class LayerStream final : public ByteSource {
 
   // "layer 2 (sha256:...)"
   kj::StringPtr subject() const { return blob.subject(); }
+  static kj::String nameOf(schema::Layer::Reader layer, uint number);
 
  private:
   Digest expected;
@@ -37,10 +44,18 @@ class LayerStream final : public ByteSource {
   ByteBudget& budget;
   BlobSource blob;
   kj::Own<Decompressor> decompressor;
-  kj::Array<kj::byte> buffer;
-  size_t taken = 0;
-  size_t filled = 0;
-  Sha256 hash;
+  ChunkQueue queue;
+  kj::ArrayPtr<const kj::byte> current;
+
+  // Each set by its thread before that ends.
+  kj::Maybe<Digest> digest;
+  kj::Maybe<Digest> diff;
+  kj::Own<kj::Thread> decompressing;
+  kj::Own<kj::Thread> hashing;
+
+  void decompress();
+  void hash();
+  size_t fill(kj::ArrayPtr<kj::byte> chunk);
 };
 
 }  // namespace bulkhead

@@ -2,99 +2,26 @@
 // Whole layers into whole outputs, checked with other people's tools.
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <capnp/message.h>
-#include <capnp/orphan.h>
-#include <kj/async-io.h>
 #include <kj/debug.h>
+#include <kj/thread.h>
 
-#include "imaged/testing/failures.h"
+#include "imaged/testing/pack-fixture.h"
 #include "imaged/testing/processes.h"
 #include "imaged/testing/tar-builder.h"
-#include "imaged/testing/test-image.h"
 #include "imaged/unpack/tree-writer.h"
-#include "imaged/unpack/unpack-worker.h"
 #include "imaged/write-at.h"
 
 namespace bulkhead {
 namespace {
 
-using testing::failureFrom;
+using testing::contentOf;
 using testing::gzip;
+using testing::memoryFile;
+using testing::PackTest;
 using testing::TarBuilder;
-using Compression = schema::Layer::Compression;
-
-kj::AutoCloseFd memoryFile() {
-  int raw;
-  KJ_SYSCALL(raw = memfd_create("test", MFD_CLOEXEC));
-  return kj::AutoCloseFd(raw);
-}
-
-std::string contentOf(int fd) {
-  std::string text(static_cast<size_t>(lseek(fd, 0, SEEK_END)), 0);
-  ssize_t n;
-  KJ_SYSCALL(n = pread(fd, text.data(), text.size(), 0));
-  KJ_REQUIRE(static_cast<size_t>(n) == text.size());
-  return text;
-}
-
-class PackTest : public ::testing::Test {
- public:
-  ~PackTest() noexcept override {}
-
- protected:
-  kj::AsyncIoContext io = kj::setupAsyncIo();
-  testing::TemporaryDirectory directory;
-  capnp::MallocMessageBuilder message;
-  kj::Vector<PackLayer> layers;
-  uint64_t maxBytes = 64u << 20;
-  uint64_t maxEntries = 10'000;
-
-  void add(kj::ArrayPtr<const kj::byte> blob, kj::ArrayPtr<const kj::byte> tar,
-           Compression compression) {
-    auto orphan = message.getOrphanage().newOrphan<schema::Layer>();
-    auto layer = orphan.get();
-    layer.setDigest(Digest::of(blob).toString());
-    layer.setDiffId(Digest::of(tar).toString());
-    layer.setSize(blob.size());
-    layer.setCompression(compression);
-    auto file = memoryFile();
-    writeAt(file, 0, blob);
-    layers.add(PackLayer{kj::mv(file), layer.asReader()});
-    orphans.add(kj::mv(orphan));
-  }
-  void add(kj::ArrayPtr<const kj::byte> tar) { add(gzip(tar), tar, Compression::GZIP); }
-
-  void pack(TreeWriter& writer) {
-    Progress progress(io.provider->getTimer(), nullptr);
-    packLayers(io.provider->getTimer(), layers, writer, maxBytes, maxEntries, progress)
-        .wait(io.waitScope);
-  }
-  std::string squashfs() {
-    auto out = memoryFile();
-    pack(*makeSquashfsWriter(out));
-    return contentOf(out);
-  }
-  FailureCode packFailure() {
-    return failureFrom([&]() { squashfs(); }).code;
-  }
-  kj::String save(const std::string& bytes) {
-    auto path = directory.path("image");
-    testing::writeFile(path, kj::arrayPtr(bytes.data(), bytes.size()).asBytes());
-    return path;
-  }
-  std::string listing(const std::string& bytes) {
-    auto path = save(bytes);
-    return testing::runForOutput({"unsquashfs", "-lln", "-d", "", path}).cStr();
-  }
-
- private:
-  kj::Vector<capnp::Orphan<schema::Layer>> orphans;
-};
-
 kj::Array<kj::byte> richTar() {
   TarBuilder::Fields device;
   device.type = '3';
@@ -176,21 +103,21 @@ TEST_F(PackTest, DamagedStreamsAreErrors) {
   auto tar = TarBuilder().file("a", "1").finish();
   auto blob = gzip(tar);
   for (size_t cut : {size_t{0}, size_t{5}, blob.size() / 2, blob.size() - 1}) {
-    layers.clear();
+    clear();
     add(blob.slice(0, cut), tar, Compression::GZIP);
-    EXPECT_EQ(packFailure(), FailureCode::INVALID) << cut;
+    EXPECT_EQ(packFailure().code, FailureCode::INVALID) << cut;
   }
   kj::Vector<kj::byte> tail;
   tail.addAll(blob);
   tail.addAll("garbage"_kj.asBytes());
-  layers.clear();
+  clear();
   add(tail, tar, Compression::GZIP);
-  EXPECT_EQ(packFailure(), FailureCode::INVALID);
+  EXPECT_EQ(packFailure().code, FailureCode::INVALID);
 
   auto frame = testing::zstd(tar);
-  layers.clear();
+  clear();
   add(frame.slice(0, frame.size() - 4), tar, Compression::ZSTD);
-  EXPECT_EQ(packFailure(), FailureCode::INVALID);
+  EXPECT_EQ(packFailure().code, FailureCode::INVALID);
 }
 
 TEST_F(PackTest, AHugeWindowIsRefused) {
@@ -198,28 +125,28 @@ TEST_F(PackTest, AHugeWindowIsRefused) {
   memset(content.begin(), 'x', content.size());
   auto tar = TarBuilder().file("a", content).finish();
   add(testing::zstd(tar, 27), tar, Compression::ZSTD);
-  EXPECT_EQ(packFailure(), FailureCode::INVALID);
+  EXPECT_EQ(packFailure().code, FailureCode::INVALID);
 }
 
 TEST_F(PackTest, BothDigestsCount) {
   auto tar = TarBuilder().file("a", "1").finish();
   auto other = TarBuilder().file("a", "2").finish();
   add(gzip(tar), other, Compression::GZIP);
-  EXPECT_EQ(packFailure(), FailureCode::DIGEST_MISMATCH);
-  layers.clear();
+  EXPECT_EQ(packFailure().code, FailureCode::DIGEST_MISMATCH);
+  clear();
   add(gzip(tar), tar, Compression::GZIP);
   auto bytes = gzip(other);
   KJ_SYSCALL(ftruncate(layers[0].blob, 0));
   writeAt(layers[0].blob, 0, bytes);
-  EXPECT_EQ(packFailure(), FailureCode::DIGEST_MISMATCH);
+  EXPECT_EQ(packFailure().code, FailureCode::DIGEST_MISMATCH);
 }
 
 TEST_F(PackTest, BombsAreBounded) {
   auto content = kj::heapString(8u << 20);
   memset(content.begin(), 0, content.size());
   add(TarBuilder().file("zeros", content).finish());
-  maxBytes = 1u << 20;
-  EXPECT_EQ(packFailure(), FailureCode::EXHAUSTED);
+  bounds.bytes = 1u << 20;
+  EXPECT_EQ(packFailure().code, FailureCode::EXHAUSTED);
 }
 
 TEST_F(PackTest, CpioIsReadByTheUsualTool) {
@@ -240,44 +167,102 @@ TEST_F(PackTest, CpioIsReadByTheUsualTool) {
   EXPECT_EQ(testing::runForOutput({"cat", kj::str(target, "/init")}), "#!/bin/sh");
 }
 
-TEST_F(PackTest, KernelImagesAreTakenApart) {
-  struct Outputs {
-    kj::AutoCloseFd image = memoryFile();
-    kj::AutoCloseFd addons = memoryFile();
-    kj::AutoCloseFd boot = memoryFile();
-    kj::AutoCloseFd metadata = memoryFile();
-    KernelOutputs all() const { return {image, addons, boot, metadata}; }
+// Files whose names are gone but whose contents are wanted, by a hard link of any layer: they are
+// read a second time.
+TEST_F(PackTest, HiddenContentThatALinkKeeps) {
+  auto content = kj::heapString(300'000);
+  memset(content.begin(), 'k', content.size());
+  add(TarBuilder().file("a", content).hardLink("b", "a").file("c", "see").finish());
+  add(TarBuilder().hardLink("d", "c").file(".wh.a", "").finish());
+  add(TarBuilder().file("c", "new").finish());
+  auto path = save(squashfs());
+  EXPECT_EQ(testing::runForOutput({"unsquashfs", "-cat", path, "b"}), content);
+  EXPECT_EQ(testing::runForOutput({"unsquashfs", "-cat", path, "c"}), "new");
+  EXPECT_EQ(testing::runForOutput({"unsquashfs", "-cat", path, "d"}), "see");
+}
+
+// What a layer above replaces, removes or hides is not in the image at all.
+TEST_F(PackTest, HiddenContentTakesNoSpace) {
+  auto noise = kj::heapString(600'000);
+  uint32_t state = 1;
+  for (auto& c : noise) {
+    state = state * 1664525 + 1013904223;
+    c = static_cast<char>(state >> 24);
+  }
+  auto third = [&](int i) {
+    return kj::str(noise.slice(static_cast<size_t>(i) * 200'000).slice(0, 200'000));
   };
-  auto kernelTar = [](kj::StringPtr image, kj::StringPtr metadata) {
-    return TarBuilder()
-        .file("kernel/image", image)
-        .file("kernel/metadata", metadata)
-        .file("kernel/addons.squashfs", "addons")
-        .finish();
-  };
-  auto packed = [&](kj::ArrayPtr<const kj::byte> tar) {
-    layers.clear();
+  add(TarBuilder()
+          .file("replaced", third(0))
+          .file("gone/removed", third(1))
+          .file("opaque/hidden", third(2))
+          .finish());
+  add(TarBuilder()
+          .file("replaced", "x")
+          .file(".wh.gone", "")
+          .file("opaque/.wh..wh..opq", "")
+          .finish());
+  EXPECT_LT(squashfs().size(), 16'384u);
+}
+
+// The download runs beside: the worker reads what is there and waits for more.
+TEST_F(PackTest, ABlobThatIsStillArriving) {
+  auto content = kj::heapString(3'000'000);
+  for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * i / 977);
+  auto tar = TarBuilder().file("big", content).finish();
+  auto blob = gzip(tar);
+  enum class Ending { complete, cutOff };
+  for (auto ending : {Ending::complete, Ending::cutOff}) {
+    clear();
+    add(blob, tar, Compression::GZIP);
+    int ends[2];
+    KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
+    layers[0].arrival = kj::AutoCloseFd(ends[0]);
+    kj::AutoCloseFd news(ends[1]);
+    KJ_SYSCALL(ftruncate(layers[0].blob, 0));
+    kj::Thread download([&]() {
+      size_t end = ending == Ending::complete ? blob.size() : blob.size() / 2;
+      constexpr size_t kPiece = 10'000;
+      for (size_t at = 0; at < end; at += kPiece) {
+        writeAt(layers[0].blob, at, blob.slice(at, kj::min(at + kPiece, end)));
+        KJ_SYSCALL(write(news, "n", 1));
+      }
+      news = nullptr;
+    });
+    if (ending == Ending::complete) {
+      auto path = save(squashfs());
+      EXPECT_EQ(testing::runForOutput({"unsquashfs", "-cat", path, "big"}).size(), content.size());
+    } else {
+      EXPECT_EQ(packFailure().code, FailureCode::INVALID);
+    }
+  }
+}
+
+TEST_F(PackTest, ArchivesOneBehindTheOtherAreOneFileSystem) {
+  auto archive = [&](kj::ArrayPtr<const kj::byte> tar) {
+    clear();
     add(tar);
-    Outputs outputs;
-    auto writer = makeKernelWriter(outputs.all());
-    pack(*writer);
-    return std::string(writer->kernelVersion().cStr()) + "|" + contentOf(outputs.image) + "|" +
-           contentOf(outputs.boot);
+    auto out = testing::memoryFile();
+    pack(*makeCpioWriter(out));
+    return contentOf(out);
   };
-  EXPECT_EQ(packed(kernelTar("\177ELF...", "A=b\nKERNEL_VERSION=6.12.1\n")), "6.12.1|\177ELF...|");
-  auto code = [&](kj::ArrayPtr<const kj::byte> tar) {
-    return failureFrom([&]() { packed(tar); }).code;
-  };
-  EXPECT_EQ(code(kernelTar("MZ-bzImage", "KERNEL_VERSION=6\n")), FailureCode::UNSUPPORTED);
-  EXPECT_EQ(code(kernelTar("\177ELF", "NOTHING=1\n")), FailureCode::INVALID);
-  EXPECT_EQ(code(kernelTar("\177ELF", "KERNEL_VERSION=6/../x\n")), FailureCode::INVALID);
-  EXPECT_EQ(code(TarBuilder().file("kernel/image", "\177ELF").finish()), FailureCode::INVALID);
-  EXPECT_EQ(code(TarBuilder()
-                     .symlink("kernel/image", "/etc/shadow")
-                     .file("kernel/metadata", "KERNEL_VERSION=6\n")
-                     .file("kernel/addons.squashfs", "x")
-                     .finish()),
-            FailureCode::INVALID);
+  auto system = archive(TarBuilder().file("init", "#!/bin/sh", 0755).finish());
+  auto extension = archive(TarBuilder().file("lib/extra.so", "so").finish());
+  EXPECT_EQ(system.size() % 4, 0u);
+  // Each header has to stand where the kernel looks for the next one.
+  auto both = system + extension;
+  std::string names;
+  for (size_t at = 0; at < both.size();) {
+    ASSERT_EQ(both.substr(at, 6), "070701") << at;
+    auto number = [&](size_t field) {
+      return std::stoul(both.substr(at + 6 + 8 * field, 8), nullptr, 16);
+    };
+    size_t nameSize = number(11);
+    names += both.substr(at + 110, nameSize - 1) + " ";
+    size_t content = (at + 110 + nameSize + 3) / 4 * 4;
+    at = (content + number(6) + 3) / 4 * 4;
+  }
+  EXPECT_EQ(names, "init TRAILER!!! lib lib/extra.so TRAILER!!! ");
 }
 
 }  // namespace

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
+
+#include <deque>
 
 #include <kj/debug.h>
+#include <kj/map.h>
 
 extern "C" {
 #include <sqfs/block_processor.h>
@@ -14,18 +15,17 @@ extern "C" {
 #include <sqfs/compressor.h>
 #include <sqfs/dir.h>
 #include <sqfs/dir_writer.h>
-#include <sqfs/error.h>
 #include <sqfs/frag_table.h>
 #include <sqfs/id_table.h>
 #include <sqfs/inode.h>
-#include <sqfs/io.h>
 #include <sqfs/meta_writer.h>
 #include <sqfs/super.h>
 #include <sqfs/xattr_writer.h>
 }
 
+#include "imaged/unpack/processors.h"
+#include "imaged/unpack/sqfs-file.h"
 #include "imaged/unpack/tree-writer.h"
-#include "services/runtime/failure.h"
 
 namespace bulkhead {
 namespace {
@@ -34,100 +34,26 @@ constexpr size_t kBlock = SQFS_DEFAULT_BLOCK_SIZE;
 constexpr size_t kAlignment = 4096;
 // A pull waits for this: level 3 takes a fifth of the default's time and 6 % more space.
 constexpr uint32_t kLevel = 3;
+// More would only wait for the one thread that decompresses.
+constexpr uint kMostWorkers = 4;
+// Blocks on their way per worker.
+constexpr uint kBacklog = 10;
 constexpr uint32_t kNoAttributes = 0xffffffff;
 
-void check(int result, kj::StringPtr what) {
-  if (result == 0) return;
-  if (result == SQFS_ERROR_IO && errno == ENOSPC) {
-    fail(FailureCode::EXHAUSTED, "image store", "the disk is full");
-  }
-  KJ_FAIL_REQUIRE("libsquashfs failed", what, result);
-}
-
-// libsquashfs counts no references: each object has one owner.
-template <typename T>
-class Sqfs {
+// Inodes that libsquashfs made or that it frees. It is given the address of each pointer: they do
+// not move.
+class Inodes {
  public:
-  Sqfs() = default;
-  explicit Sqfs(T* object) : object(object) { KJ_REQUIRE(object != nullptr, "libsquashfs failed"); }
-  ~Sqfs() { reset(); }
-  KJ_DISALLOW_COPY_AND_MOVE(Sqfs);
-
-  void operator=(T* fresh) {
-    KJ_REQUIRE(fresh != nullptr, "libsquashfs failed");
-    reset();
-    object = fresh;
-  }
-  T** out() { return &object; }
-  T* get() const { return object; }
-
- private:
-  T* object = nullptr;
-
-  void reset() {
-    if (object == nullptr) return;
-    auto* base = reinterpret_cast<sqfs_object_t*>(object);
-    base->destroy(base);
-    object = nullptr;
-  }
-};
-
-// The output as libsquashfs wants to see it.
-struct OutputFile {
-  sqfs_file_t base{};
-  int fd;
-  uint64_t size = 0;
-
-  explicit OutputFile(int fd) : fd(fd) {
-    base.base.destroy = [](sqfs_object_t*) {};
-    base.base.copy = [](const sqfs_object_t*) -> sqfs_object_t* { return nullptr; };
-    base.read_at = [](sqfs_file_t* file, sqfs_u64 offset, void* buffer, size_t count) {
-      auto* self = reinterpret_cast<OutputFile*>(file);
-      auto* out = static_cast<char*>(buffer);
-      while (count > 0) {
-        ssize_t n = pread(self->fd, out, count, static_cast<off_t>(offset));
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return static_cast<int>(n < 0 ? SQFS_ERROR_IO : SQFS_ERROR_OUT_OF_BOUNDS);
-        out += n;
-        offset += static_cast<uint64_t>(n);
-        count -= static_cast<size_t>(n);
-      }
-      return 0;
-    };
-    base.write_at = [](sqfs_file_t* file, sqfs_u64 offset, const void* buffer, size_t count) {
-      auto* self = reinterpret_cast<OutputFile*>(file);
-      auto* in = static_cast<const char*>(buffer);
-      while (count > 0) {
-        ssize_t n = pwrite(self->fd, in, count, static_cast<off_t>(offset));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return static_cast<int>(SQFS_ERROR_IO);
-        in += n;
-        offset += static_cast<uint64_t>(n);
-        count -= static_cast<size_t>(n);
-      }
-      self->size = kj::max(self->size, offset);
-      return 0;
-    };
-    base.get_size = [](const sqfs_file_t* file) -> sqfs_u64 {
-      return reinterpret_cast<const OutputFile*>(file)->size;
-    };
-    base.truncate = [](sqfs_file_t* file, sqfs_u64 size) {
-      auto* self = reinterpret_cast<OutputFile*>(file);
-      if (ftruncate(self->fd, static_cast<off_t>(size)) != 0) {
-        return static_cast<int>(SQFS_ERROR_IO);
-      }
-      self->size = size;
-      return 0;
-    };
-  }
-};
-
-// Inodes that libsquashfs made or that it frees.
-struct Inodes {
-  kj::Array<sqfs_inode_generic_t*> all;
+  Inodes() = default;
   ~Inodes() {
     for (auto* inode : all) sqfs_free(inode);
   }
+  KJ_DISALLOW_COPY_AND_MOVE(Inodes);
+
+  sqfs_inode_generic_t*& add() { return all.emplace_back(nullptr); }
+
+ private:
+  std::deque<sqfs_inode_generic_t*> all;
 };
 
 uint16_t modeOf(const ImageInode& inode) {
@@ -157,18 +83,18 @@ uint32_t timeOf(int64_t seconds) {
 
 class SquashfsWriter final : public TreeWriter {
  public:
-  explicit SquashfsWriter(int fd) : file(fd) {
+  explicit SquashfsWriter(int fd) : file(fd, 0) {
     sqfs_compressor_config_t config;
-    check(sqfs_compressor_config_init(&config, SQFS_COMP_ZSTD, kBlock, 0), "compressor");
+    checkSqfs(sqfs_compressor_config_init(&config, SQFS_COMP_ZSTD, kBlock, 0), "compressor");
     config.level = kLevel;
-    check(sqfs_compressor_create(&config, compressor.out()), "compressor");
+    checkSqfs(sqfs_compressor_create(&config, compressor.out()), "compressor");
     config.flags = SQFS_COMP_FLAG_UNCOMPRESS;
-    check(sqfs_compressor_create(&config, decompressor.out()), "decompressor");
+    checkSqfs(sqfs_compressor_create(&config, decompressor.out()), "decompressor");
 
-    check(sqfs_super_init(&super, kBlock, 0, SQFS_COMP_ZSTD), "super block");
-    check(sqfs_super_write(&super, &file.base), "super block");
+    checkSqfs(sqfs_super_init(&super, kBlock, 0, SQFS_COMP_ZSTD), "super block");
+    checkSqfs(sqfs_super_write(&super, &file.base), "super block");
     int options = compressor.get()->write_options(compressor.get(), &file.base);
-    check(options < 0 ? options : 0, "compressor options");
+    checkSqfs(options < 0 ? options : 0, "compressor options");
     if (options > 0) super.flags |= SQFS_FLAG_COMPRESSOR_OPTIONS;
 
     fragments = sqfs_frag_table_create(0);
@@ -176,40 +102,43 @@ class SquashfsWriter final : public TreeWriter {
     sqfs_block_processor_desc_t description{};
     description.size = sizeof description;
     description.max_block_size = kBlock;
-    description.num_workers = 2;
-    description.max_backlog = 20;
+    description.num_workers = processors(kMostWorkers);
+    description.max_backlog = kBacklog * description.num_workers;
     description.cmp = compressor.get();
     description.wr = blocks.get();
     description.tbl = fragments.get();
     // With these two equal hashes are not trusted: duplicates are compared byte by byte.
     description.file = &file.base;
     description.uncmp = decompressor.get();
-    check(sqfs_block_processor_create_ex(&description, processor.out()), "block processor");
+    checkSqfs(sqfs_block_processor_create_ex(&description, processor.out()), "block processor");
     ids = sqfs_id_table_create(0);
     attributes = sqfs_xattr_writer_create(0);
   }
 
+  Content takesContent() const override { return Content::beforeTree; }
+
+  void beginContent(ContentId id) override {
+    auto& inode = inodes.add();
+    contents.insert(id, &inode);
+    checkSqfs(sqfs_block_processor_begin_file(processor.get(), &inode, nullptr, 0), "file");
+  }
+  void endContent() override { endFile(); }
+
   void begin(ImageTree& treeParam) override {
     tree = &treeParam;
     KJ_REQUIRE(tree->inodes() < 0xffffffff);
-    // Their addresses are given to libsquashfs: the array must not move.
-    inodes.all = kj::heapArray<sqfs_inode_generic_t*>(tree->inodes() + 1);
-    for (auto& inode : inodes.all) inode = nullptr;
     tree->root().inode->number = ++numbers;
     number(tree->root());
   }
 
-  void beginFile(ImageInode& inode) override {
-    check(sqfs_block_processor_begin_file(processor.get(), &inodes.all[inode.number], nullptr, 0),
-          "file");
-  }
+  void beginFile(ImageInode& inode) override { beginContent({inode.layer, inode.member}); }
   void append(kj::ArrayPtr<const kj::byte> bytes) override {
-    check(sqfs_block_processor_append(processor.get(), bytes.begin(), bytes.size()), "content");
+    checkSqfs(sqfs_block_processor_append(processor.get(), bytes.begin(), bytes.size()), "content");
   }
-  void endFile() override { check(sqfs_block_processor_end_file(processor.get()), "file"); }
+  void endFile() override { checkSqfs(sqfs_block_processor_end_file(processor.get()), "file"); }
 
   uint64_t finish() override {
-    check(sqfs_block_processor_finish(processor.get()), "blocks");
+    checkSqfs(sqfs_block_processor_finish(processor.get()), "blocks");
     inodeTable = sqfs_meta_writer_create(&file.base, compressor.get(), 0);
     directoryTable =
         sqfs_meta_writer_create(&file.base, compressor.get(), SQFS_META_WRITER_KEEP_IN_MEMORY);
@@ -217,26 +146,26 @@ class SquashfsWriter final : public TreeWriter {
     super.inode_table_start = file.size;
     writeDirectory(tree->root(), 0);
     super.root_inode_ref = tree->root().inode->location;
-    check(sqfs_meta_writer_flush(inodeTable.get()), "inodes");
-    check(sqfs_meta_writer_flush(directoryTable.get()), "directories");
+    checkSqfs(sqfs_meta_writer_flush(inodeTable.get()), "inodes");
+    checkSqfs(sqfs_meta_writer_flush(directoryTable.get()), "directories");
     super.directory_table_start = file.size;
-    check(sqfs_meta_write_write_to_file(directoryTable.get()), "directories");
+    checkSqfs(sqfs_meta_write_write_to_file(directoryTable.get()), "directories");
     super.inode_count = numbers;
-    check(sqfs_frag_table_write(fragments.get(), &file.base, &super, compressor.get()),
-          "fragments");
-    check(sqfs_id_table_write(ids.get(), &file.base, &super, compressor.get()), "ids");
-    check(sqfs_xattr_writer_flush(attributes.get(), &file.base, &super, compressor.get()),
-          "attributes");
+    checkSqfs(sqfs_frag_table_write(fragments.get(), &file.base, &super, compressor.get()),
+              "fragments");
+    checkSqfs(sqfs_id_table_write(ids.get(), &file.base, &super, compressor.get()), "ids");
+    checkSqfs(sqfs_xattr_writer_flush(attributes.get(), &file.base, &super, compressor.get()),
+              "attributes");
     super.bytes_used = file.size;
-    check(sqfs_super_write(&super, &file.base), "super block");
+    checkSqfs(sqfs_super_write(&super, &file.base), "super block");
     uint64_t padded = (file.size + kAlignment - 1) / kAlignment * kAlignment;
-    check(file.base.truncate(&file.base, padded), "padding");
+    checkSqfs(file.base.truncate(&file.base, padded), "padding");
     return padded;
   }
 
  private:
   // In the order of construction; the processor, which uses the others, goes first.
-  OutputFile file;
+  SqfsFile file;
   sqfs_super_t super{};
   Sqfs<sqfs_compressor_t> compressor;
   Sqfs<sqfs_compressor_t> decompressor;
@@ -247,7 +176,8 @@ class SquashfsWriter final : public TreeWriter {
   Sqfs<sqfs_meta_writer_t> inodeTable;
   Sqfs<sqfs_meta_writer_t> directoryTable;
   Sqfs<sqfs_dir_writer_t> directories;
-  Inodes inodes;  // by number
+  Inodes inodes;
+  kj::HashMap<ContentId, sqfs_inode_generic_t**> contents;
   Sqfs<sqfs_block_processor_t> processor;
   ImageTree* tree = nullptr;
   uint32_t numbers = 0;
@@ -265,14 +195,14 @@ class SquashfsWriter final : public TreeWriter {
 
   uint32_t attributesOf(const ImageInode& inode) {
     if (inode.attributes.size() == 0) return kNoAttributes;
-    check(sqfs_xattr_writer_begin(attributes.get(), 0), "attributes");
+    checkSqfs(sqfs_xattr_writer_begin(attributes.get(), 0), "attributes");
     for (const auto& attribute : inode.attributes) {
-      check(sqfs_xattr_writer_add(attributes.get(), attribute.name.cStr(), attribute.value.begin(),
-                                  attribute.value.size()),
-            "attribute");
+      checkSqfs(sqfs_xattr_writer_add(attributes.get(), attribute.name.cStr(),
+                                      attribute.value.begin(), attribute.value.size()),
+                "attribute");
     }
     uint32_t index = kNoAttributes;
-    check(sqfs_xattr_writer_end(attributes.get(), &index), "attributes");
+    checkSqfs(sqfs_xattr_writer_end(attributes.get(), &index), "attributes");
     return index;
   }
 
@@ -280,13 +210,13 @@ class SquashfsWriter final : public TreeWriter {
     raw->base.mode = modeOf(inode);
     raw->base.mod_time = timeOf(inode.modified);
     raw->base.inode_number = inode.number;
-    check(sqfs_id_table_id_to_index(ids.get(), inode.user, &raw->base.uid_idx), "user");
-    check(sqfs_id_table_id_to_index(ids.get(), inode.group, &raw->base.gid_idx), "group");
+    checkSqfs(sqfs_id_table_id_to_index(ids.get(), inode.user, &raw->base.uid_idx), "user");
+    checkSqfs(sqfs_id_table_id_to_index(ids.get(), inode.group, &raw->base.gid_idx), "group");
     uint64_t block;
     uint32_t offset;
     sqfs_meta_writer_get_position(inodeTable.get(), &block, &offset);
     inode.location = block << 16 | offset;
-    check(sqfs_meta_writer_write_inode(inodeTable.get(), raw), "inode");
+    checkSqfs(sqfs_meta_writer_write_inode(inodeTable.get(), raw), "inode");
   }
 
   void writeDirectory(ImageNode& node, uint32_t parent) {
@@ -297,14 +227,14 @@ class SquashfsWriter final : public TreeWriter {
         writeOther(*entry.value->inode);
       }
     }
-    check(sqfs_dir_writer_begin(directories.get(), 0), "directory");
+    checkSqfs(sqfs_dir_writer_begin(directories.get(), 0), "directory");
     for (auto& entry : node.children) {
       const auto& inode = *entry.value->inode;
-      check(sqfs_dir_writer_add_entry(directories.get(), entry.key.cStr(), inode.number,
-                                      location(inode), modeOf(inode)),
-            "directory entry");
+      checkSqfs(sqfs_dir_writer_add_entry(directories.get(), entry.key.cStr(), inode.number,
+                                          location(inode), modeOf(inode)),
+                "directory entry");
     }
-    check(sqfs_dir_writer_end(directories.get()), "directory");
+    checkSqfs(sqfs_dir_writer_end(directories.get()), "directory");
     auto& inode = *node.inode;
     auto* raw = sqfs_dir_writer_create_inode(directories.get(), inode.links - 2,
                                              attributesOf(inode), parent);
@@ -323,19 +253,21 @@ class SquashfsWriter final : public TreeWriter {
   static uint64_t location(const ImageInode& inode) { return inode.location & ~kWritten; }
 
   void writeOther(ImageInode& inode) {
-    sqfs_inode_generic_t* raw = inodes.all[inode.number];
-    if (raw == nullptr) {
+    sqfs_inode_generic_t* raw = nullptr;
+    if (inode.type == TarEntry::Type::file && inode.size > 0) {
+      raw = *KJ_ASSERT_NONNULL(contents.find(ContentId{inode.layer, inode.member}));
+    } else {
       size_t extra = inode.symlinkTarget.size() + 1;
       raw = static_cast<sqfs_inode_generic_t*>(calloc(1, sizeof(sqfs_inode_generic_t) + extra));
       KJ_REQUIRE(raw != nullptr, "no memory for an inode");
-      inodes.all[inode.number] = raw;
+      inodes.add() = raw;
       describe(inode, raw);
     }
     uint32_t index = attributesOf(inode);
     if (index != kNoAttributes || (inode.links > 1 && inode.type == TarEntry::Type::file)) {
-      check(sqfs_inode_make_extended(raw), "inode");
+      checkSqfs(sqfs_inode_make_extended(raw), "inode");
     }
-    if (index != kNoAttributes) check(sqfs_inode_set_xattr_index(raw, index), "inode");
+    if (index != kNoAttributes) checkSqfs(sqfs_inode_set_xattr_index(raw, index), "inode");
     setLinks(inode, raw);
     writeInode(inode, raw);
     inode.location |= kWritten;

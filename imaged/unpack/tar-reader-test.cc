@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imaged/unpack/tar-reader.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <kj/debug.h>
 
 #include "imaged/testing/failures.h"
+#include "imaged/testing/processes.h"
 #include "imaged/testing/tar-builder.h"
+#include "imaged/testing/test-image.h"
 
 namespace bulkhead {
 namespace {
@@ -221,11 +227,78 @@ TEST(TarReader, BadNumbersAndChecksums) {
   EXPECT_EQ(codeOf(TarBuilder().add("f", "", magic).finish()), FailureCode::INVALID);
 }
 
-TEST(TarReader, SparseAndUnknownMembersAreUnsupported) {
-  EXPECT_EQ(codeOf(TarBuilder().add("f", "", typed('S')).finish()), FailureCode::UNSUPPORTED);
+TEST(TarReader, UnknownMembersAreUnsupported) {
   EXPECT_EQ(codeOf(TarBuilder().add("f", "", typed('M')).finish()), FailureCode::UNSUPPORTED);
-  EXPECT_EQ(codeOf(TarBuilder().pax({"GNU.sparse.major=1"}).file("f", "").finish()),
+  EXPECT_EQ(codeOf(TarBuilder().add("f", "", typed('V')).finish()), FailureCode::UNSUPPORTED);
+}
+
+// Every form GNU tar writes, by GNU tar.
+TEST(TarReader, SparseFilesOfEveryForm) {
+  testing::TemporaryDirectory directory;
+  auto file = directory.path("holes");
+  int raw;
+  KJ_SYSCALL(raw = open(file.cStr(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  kj::AutoCloseFd fd(raw);
+  // More pieces than a header holds, and a hole at the end.
+  constexpr size_t kSize = 4u << 20;
+  std::string expected(kSize, 0);
+  for (int i = 0; i < 30; ++i) {
+    auto at = static_cast<size_t>(i) * 130'000 + 4096;
+    auto piece = std::string(3000, static_cast<char>('a' + i % 26));
+    expected.replace(at, piece.size(), piece);
+    KJ_SYSCALL(pwrite(fd, piece.data(), piece.size(), static_cast<off_t>(at)));
+  }
+  KJ_SYSCALL(ftruncate(fd, kSize));
+  const char* forms[] = {"--format=gnu", "--sparse-version=0.0", "--sparse-version=0.1",
+                         "--sparse-version=1.0"};
+  for (auto form : forms) {
+    auto archive = directory.path("archive");
+    testing::runCommand({"tar", "-C", directory.path(), "--format=pax", form, "--sparse", "-cf",
+                         archive, "holes", "--add-file=holes"});
+    auto bytes = testing::readFile(archive);
+    EXPECT_LT(bytes.size(), kSize) << form;
+    auto members = readAll(bytes);
+    ASSERT_EQ(members.size(), 2u) << form;
+    EXPECT_EQ(members[0].entry.path, "holes") << form;
+    EXPECT_EQ(members[0].entry.size, kSize) << form;
+    EXPECT_TRUE(members[0].content == expected) << form;
+  }
+}
+
+TEST(TarReader, WrongSparseMapsAreErrors) {
+  auto code = [](std::initializer_list<kj::StringPtr> records) {
+    return codeOf(TarBuilder().pax(records).file("f", "12345678").finish());
+  };
+  auto good = TarBuilder()
+                  .pax({"GNU.sparse.size=100", "GNU.sparse.numblocks=2", "GNU.sparse.map=0,4,50,4"})
+                  .file("f", "12345678")
+                  .finish();
+  auto members = readAll(good);
+  EXPECT_EQ(members[0].content, "1234" + std::string(46, 0) + "5678" + std::string(46, 0));
+  EXPECT_EQ(code({"GNU.sparse.size=100", "GNU.sparse.map=50,4,0,4"}), FailureCode::INVALID);
+  EXPECT_EQ(code({"GNU.sparse.size=100", "GNU.sparse.map=0,4,3,4"}), FailureCode::INVALID);
+  EXPECT_EQ(code({"GNU.sparse.size=100", "GNU.sparse.map=0,4,50"}), FailureCode::INVALID);
+  EXPECT_EQ(code({"GNU.sparse.size=100", "GNU.sparse.map=0,4,50,5"}), FailureCode::INVALID);
+  EXPECT_EQ(code({"GNU.sparse.size=53", "GNU.sparse.map=0,4,50,4"}), FailureCode::INVALID);
+  EXPECT_EQ(code({"GNU.sparse.map=0,4,50,4"}), FailureCode::INVALID);
+  EXPECT_EQ(code({"GNU.sparse.size=100", "GNU.sparse.numblocks=3", "GNU.sparse.map=0,4,50,4"}),
+            FailureCode::INVALID);
+  EXPECT_EQ(code({"GNU.sparse.size=8", "GNU.sparse.offset=0"}), FailureCode::INVALID);
+  EXPECT_EQ(code({"GNU.sparse.size=8", "GNU.sparse.numbytes=8"}), FailureCode::INVALID);
+  EXPECT_EQ(code({"GNU.sparse.size=9223372036854775807", "GNU.sparse.map=9223372036854775800,8"}),
+            FailureCode::INVALID);
+  EXPECT_EQ(code({"GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=8"}),
+            FailureCode::INVALID);
+  EXPECT_EQ(code({"GNU.sparse.major=2", "GNU.sparse.minor=0", "GNU.sparse.realsize=8"}),
             FailureCode::UNSUPPORTED);
+  EXPECT_EQ(code({"GNU.sparse.unheard=1"}), FailureCode::UNSUPPORTED);
+  // Both forms at once, and one without its header.
+  EXPECT_EQ(codeOf(TarBuilder()
+                       .pax({"GNU.sparse.size=8", "GNU.sparse.map=0,8"})
+                       .add("f", "12345678", typed('S'))
+                       .finish()),
+            FailureCode::INVALID);
+  EXPECT_EQ(codeOf(TarBuilder().add("f", "", typed('S')).finish()), FailureCode::INVALID);
 }
 
 TEST(TarReader, TheEndMustBeTheEnd) {

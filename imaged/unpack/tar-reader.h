@@ -9,7 +9,12 @@
 #include <kj/string.h>
 #include <kj/vector.h>
 
+#include "imaged/unpack/sparse-map.h"
+#include "imaged/unpack/tar-errors.h"
+
 namespace bulkhead {
+
+struct PaxRecords;
 
 // Bytes in order, without copying.
 class ByteSource {
@@ -33,7 +38,7 @@ struct TarEntry {
   Type type = Type::file;
   kj::String path;        // relative, no empty, "." or ".." component; "" for the root itself
   kj::String linkTarget;  // a symlink's text as it is; a hard link's target in the form of `path`
-  uint64_t size = 0;      // of a file's content
+  uint64_t size = 0;      // of a file's content, the zeros of a sparse one included
   uint32_t mode = 0;      // permission bits, 07777
   uint32_t user = 0;
   uint32_t group = 0;
@@ -43,10 +48,11 @@ struct TarEntry {
   kj::Vector<ExtendedAttribute> attributes;
 };
 
-// Reads tar archives: POSIX.1-2001 ustar and pax, GNU long names, and the V7 form. Everything that
-// two readers could understand differently is refused: sizes or names given twice in different
-// forms, data behind links and directories, sparse files, malformed pax records, bad checksums, a
-// missing end. (CVE-2025-62518 is what leniency does here.) Borrows the source.
+// Reads tar archives: POSIX.1-2001 ustar and pax, GNU's long names and sparse files in all their
+// forms, and the V7 form. Everything that two readers could understand differently is refused:
+// sizes or names given twice in different forms, data behind links and directories, global headers
+// that change entries, malformed pax records, bad checksums, a missing end. (CVE-2025-62518 is what
+// leniency does here.) Borrows the source.
 class TarReader {
  public:
   // `subject` names the archive in errors.
@@ -56,35 +62,39 @@ class TarReader {
   // which only zeros may follow. Fails with `invalid`, `unsupported` or `exhausted`.
   kj::Maybe<TarEntry> next();
 
-  // The next bytes of the present member's content; none when it is complete. Valid until the
-  // next call.
+  // The next bytes of the present member's content, zeros for holes; none when it is complete.
+  // Valid until the next call.
   kj::ArrayPtr<const kj::byte> content();
 
   // How many members `next` returned.
-  uint64_t count() const { return entries; }
+  uint64_t count() const { return errors.count(); }
 
  private:
-  struct Pax;
   struct Header;
 
   ByteSource& source;
-  kj::String subject;
-  kj::String current;  // the member errors are about
-  uint64_t contentLeft = 0;
+  TarErrors errors;
+  uint64_t contentLeft = 0;  // stored bytes
   uint64_t padding = 0;
-  size_t pending = 0;  // handed out by content(), not yet consumed
-  uint64_t entries = 0;
+  kj::Maybe<SparseMap> sparse;
+  size_t piece = 0;       // of a sparse file: the one at or behind `position`
+  uint64_t position = 0;  // in a sparse file
+  uint64_t fileSize = 0;  // of a sparse file
+  size_t pending = 0;     // handed out by content(), not yet consumed
 
   bool readBlock(kj::byte* block);
   kj::Array<kj::byte> readMeta(uint64_t size);
   void skip(uint64_t count);
   void finishContent();
   void checkEnd();
-  void readPax(kj::ArrayPtr<const kj::byte> records, Pax& pax);
-  TarEntry makeEntry(const Header& header, Pax& pax, kj::Maybe<kj::String> longName,
+  kj::ArrayPtr<const kj::byte> stored(uint64_t most);
+  kj::ArrayPtr<const kj::byte> sparseContent(const SparseMap& map);
+  void beginSparse(const Header& header, PaxRecords& pax, TarEntry& entry);
+  void readSparseFields(const Header& header, SparseMap& map);
+  uint64_t readSparseMap(SparseMap& map, uint64_t stored);
+  TarEntry makeEntry(const Header& header, PaxRecords pax, kj::Maybe<kj::String> longName,
                      kj::Maybe<kj::String> longLink);
   kj::String normalise(kj::StringPtr path, kj::StringPtr what);
-  [[noreturn]] void reject(kj::StringPtr why);
 };
 
 }  // namespace bulkhead

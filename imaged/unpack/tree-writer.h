@@ -8,12 +8,32 @@
 
 namespace bulkhead {
 
-// Makes a merged tree into an output. The calls come in this order: begin, then for every file
-// with content, in the order in which the layers hold them, beginFile, append..., endFile; then
-// finish. The same tree gives the same bytes.
+// Which member of which layer some content is, both counted from 0.
+struct ContentId {
+  uint layer;
+  uint64_t member;
+
+  bool operator==(const ContentId& other) const = default;
+};
+inline uint KJ_HASHCODE(const ContentId& id) { return kj::hashCode(id.layer, id.member); }
+
+// Makes a merged tree into an output. The same calls give the same bytes. They come in this order:
+//
+//  - where the writer takes content before the tree: any number of beginContent, append...,
+//    endContent. Some of it may turn out to be in no tree.
+//  - begin, with the whole tree;
+//  - for every file of the tree whose content is not there yet, in the order in which the layers
+//    hold them: beginFile, append..., endFile;
+//  - finish.
 class TreeWriter {
  public:
+  enum class Content { beforeTree, afterTree };
+
   virtual ~TreeWriter() noexcept(false) {}
+  virtual Content takesContent() const { return Content::afterTree; }
+  virtual void beginContent(ContentId) { KJ_UNREACHABLE; }
+  virtual void endContent() { KJ_UNREACHABLE; }
+
   virtual void begin(ImageTree& tree) = 0;
   virtual void beginFile(ImageInode& inode) = 0;
   virtual void append(kj::ArrayPtr<const kj::byte> bytes) = 0;
@@ -23,12 +43,13 @@ class TreeWriter {
   virtual uint64_t finish() = 0;
 };
 
-// A squashfs, zstd-compressed, padded to 4096 bytes. `output` is empty and opened for reading and
-// writing; it is borrowed.
+// A squashfs, zstd-compressed on every processor, padded to 4096 bytes. `output` is empty and
+// opened for reading and writing; it is borrowed.
 kj::Own<TreeWriter> makeSquashfsWriter(int output);
 
 // An initial file system: an uncompressed "newc" archive (Linux,
-// Documentation/driver-api/early-userspace/buffer-format.rst).
+// Documentation/driver-api/early-userspace/buffer-format.rst), of a size that another one can
+// follow at once.
 kj::Own<TreeWriter> makeCpioWriter(int output);
 
 // Where the parts of a kernel image go; borrowed descriptors.
@@ -45,8 +66,10 @@ class KernelWriter : public TreeWriter {
   virtual kj::StringPtr kernelVersion() = 0;
 };
 
-// Takes a kernel image (/kernel/image, metadata, addons.squashfs, boot.cpio) apart. Fails with
-// `invalid` where a part is missing, `unsupported` where the kernel is compressed.
+// Takes a kernel image (/kernel/image, metadata, addons.squashfs, boot.cpio) apart and makes the
+// kernel, however it is packed, into the canonical ELF (kernel-image.h). Fails with `invalid`
+// where a part is missing or does not belong to the others, `unsupported` for a kernel of another
+// kind.
 kj::Own<KernelWriter> makeKernelWriter(KernelOutputs outputs);
 
 }  // namespace bulkhead

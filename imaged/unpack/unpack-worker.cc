@@ -2,119 +2,99 @@
 #include "imaged/unpack/unpack-worker.h"
 
 #include <kj/debug.h>
+#include <kj/thread.h>
 
 #include "imaged/documents.h"
-#include "imaged/unpack/layer-stream.h"
-#include "imaged/unpack/tree-writer.h"
+#include "imaged/unpack/file-worker.h"
+#include "imaged/unpack/job-monitor.h"
+#include "imaged/unpack/pack-layers.h"
+#include "imaged/unpack/verity.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
 
 namespace bulkhead {
 namespace {
 
-// Uncompressed bytes between two looks at the event loop: some milliseconds.
-constexpr uint64_t kStride = 4u << 20;
-
-// Lets the event loop look for input once.
-class Breather {
- public:
-  explicit Breather(kj::Timer& timer) : timer(timer) {}
-
-  bool due(uint64_t bytes) {
-    since += bytes;
-    return since >= kStride;
-  }
-  kj::Promise<void> pause() {
-    since = 0;
-    // A timer that is due at once makes the loop poll; merely yielding would not.
-    return timer.afterDelay(0 * kj::NANOSECONDS);
-  }
-
- private:
-  kj::Timer& timer;
-  uint64_t since = 0;
+// Where the results go, as descriptors of our own.
+struct Outputs {
+  schema::PackOutputs::Which which;
+  kj::Vector<kj::AutoCloseFd> files;
+  kj::Maybe<kj::AutoCloseFd> verity;
 };
 
-// A header's share of the work.
-constexpr uint64_t kEntryCost = 1024;
+struct Result {
+  PackOutcome outcome{};
+  kj::String kernelVersion;
+  kj::Maybe<VerityTree> verity;
+};
+
+kj::Promise<Outputs> takeOutputs(schema::PackOutputs::Reader from) {
+  Outputs result{from.which(), {}, nullptr};
+  switch (from.which()) {
+    case schema::PackOutputs::SQUASHFS:
+      result.files.add(co_await takeFd(from.getSquashfs(), "squashfs"));
+      break;
+    case schema::PackOutputs::CPIO:
+      result.files.add(co_await takeFd(from.getCpio(), "cpio"));
+      break;
+    case schema::PackOutputs::KERNEL: {
+      auto parts = from.getKernel();
+      result.files.add(co_await takeFd(parts.getImage(), "kernel"));
+      result.files.add(co_await takeFd(parts.getAddons(), "addons"));
+      result.files.add(co_await takeFd(parts.getBootArchive(), "boot archive"));
+      result.files.add(co_await takeFd(parts.getMetadata(), "metadata"));
+      break;
+    }
+    default:
+      fail(FailureCode::UNSUPPORTED, "pack", "this build does not know that output");
+  }
+  if (from.hasVerity()) {
+    if (from.which() != schema::PackOutputs::SQUASHFS) {
+      fail(FailureCode::INVALID, "pack", "a hash tree is made for a squashfs only");
+    }
+    result.verity = co_await takeFd(from.getVerity(), "verity");
+  }
+  co_return result;
+}
+
+// The same layers give the same salt, so the same bytes.
+Digest saltOf(kj::ArrayPtr<PackLayer> layers) {
+  Sha256 sum;
+  for (const auto& each : layers) sum.update(each.layer.getDiffId().asBytes());
+  return sum.finish();
+}
+
+// The whole job; blocks.
+Result pack(kj::ArrayPtr<PackLayer> layers, const Outputs& outputs, PackBounds bounds,
+            PackObserver& observer) {
+  Result result;
+  const auto& files = outputs.files;
+  switch (outputs.which) {
+    case schema::PackOutputs::SQUASHFS: {
+      auto writer = makeSquashfsWriter(files[0]);
+      result.outcome = packLayers(layers, *writer, bounds, observer);
+      break;
+    }
+    case schema::PackOutputs::CPIO: {
+      auto writer = makeCpioWriter(files[0]);
+      result.outcome = packLayers(layers, *writer, bounds, observer);
+      break;
+    }
+    case schema::PackOutputs::KERNEL: {
+      auto writer = makeKernelWriter({files[0], files[1], files[2], files[3]});
+      result.outcome = packLayers(layers, *writer, bounds, observer);
+      result.kernelVersion = kj::str(writer->kernelVersion());
+      break;
+    }
+  }
+  KJ_IF_MAYBE (file, outputs.verity) {
+    auto salt = saltOf(layers);
+    result.verity = writeVerityTree(files[0], result.outcome.bytes, salt.bytes(), *file);
+  }
+  return result;
+}
 
 }  // namespace
-
-kj::Promise<PackOutcome> packLayers(kj::Timer& timer, kj::ArrayPtr<PackLayer> layers,
-                                    TreeWriter& writer, uint64_t maxBytes, uint64_t maxEntries,
-                                    Progress& progress) {
-  Breather breather(timer);
-  ImageTree tree(maxEntries);
-  uint64_t total = 0;
-  for (const auto& input : layers) total += 2 * input.layer.getSize();
-  uint64_t before = 0;
-
-  ByteBudget firstBudget{maxBytes, maxBytes};
-  for (uint i = 0; i < layers.size(); ++i) {
-    LayerStream stream(layers[i].blob, layers[i].layer, i + 1, firstBudget);
-    TarReader reader(stream, stream.subject());
-    tree.beginLayer(stream.subject());
-    for (;;) {
-      auto next = reader.next();
-      KJ_IF_MAYBE (entry, next) {
-        tree.apply(kj::mv(*entry), reader.count() - 1);
-      } else {
-        break;
-      }
-      uint64_t step = kEntryCost;
-      for (;;) {
-        if (breather.due(step)) {
-          progress.report("pack", stream.subject(), before + stream.progress(), total);
-          co_await breather.pause();
-        }
-        step = reader.content().size();
-        if (step == 0) break;
-      }
-    }
-    stream.verify();
-    before += layers[i].layer.getSize();
-  }
-
-  tree.finish();
-  writer.begin(tree);
-  ByteBudget secondBudget{maxBytes, maxBytes};
-  for (uint i = 0; i < layers.size(); ++i) {
-    if (tree.needsLayer(i)) {
-      LayerStream stream(layers[i].blob, layers[i].layer, i + 1, secondBudget);
-      TarReader reader(stream, stream.subject());
-      for (;;) {
-        auto next = reader.next();
-        if (next == nullptr) break;
-        uint64_t left = KJ_ASSERT_NONNULL(next).size;
-        auto inode = tree.contentOf(i, reader.count() - 1);
-        KJ_IF_MAYBE (file, inode) {
-          // The blob could be another one by now; the digest would tell at the end only.
-          if (file->size != left) {
-            fail(FailureCode::DIGEST_MISMATCH, stream.subject(), "the blob changed while in use");
-          }
-          writer.beginFile(*file);
-        }
-        uint64_t step = kEntryCost;
-        for (;;) {
-          if (breather.due(step)) {
-            progress.report("pack", stream.subject(), before + stream.progress(), total);
-            co_await breather.pause();
-          }
-          auto bytes = reader.content();
-          step = bytes.size();
-          if (step == 0) break;
-          if (inode != nullptr) writer.append(bytes);
-        }
-        if (inode != nullptr) writer.endFile();
-      }
-      stream.verify();
-    }
-    before += layers[i].layer.getSize();
-  }
-  uint64_t bytes = writer.finish();
-  progress.report("pack", "", total, total);
-  co_return PackOutcome{bytes, tree.inodes(), kj::String()};
-}
 
 kj::Promise<void> UnpackWorkerImpl::inspect(InspectContext context) {
   auto params = context.getParams();
@@ -144,50 +124,50 @@ kj::Promise<void> UnpackWorkerImpl::inspectIndex(InspectIndexContext context) {
   return kj::READY_NOW;
 }
 
+kj::Promise<void> UnpackWorkerImpl::files(FilesContext context) {
+  context.getResults().setWorker(schema::FileWorker::Client(kj::heap<FileWorkerImpl>(timer)));
+  return kj::READY_NOW;
+}
+
 kj::Promise<void> UnpackWorkerImpl::pack(PackContext context) {
   auto params = context.getParams();
   kj::Vector<PackLayer> layers;
   for (auto input : params.getLayers()) {
-    layers.add(PackLayer{co_await takeFd(input.getBlob(), "layer"), input.getLayer()});
+    auto blob = co_await takeFd(input.getBlob(), "layer");
+    kj::Maybe<kj::AutoCloseFd> arrival;
+    if (input.hasArrival()) arrival = co_await takeFd(input.getArrival(), "arrival");
+    layers.add(PackLayer{kj::mv(blob), kj::mv(arrival), input.getLayer()});
   }
   kj::Maybe<schema::ProgressSink::Client> sink;
   if (params.hasProgress()) sink = params.getProgress();
   Progress progress(timer, kj::mv(sink));
-  auto limits = params.getLimits();
-  auto outputs = params.getOutputs();
+  auto outputs = co_await takeOutputs(params.getOutputs());
+  PackBounds bounds{params.getLimits().getMaxBytes(), params.getLimits().getMaxEntries()};
 
-  kj::Vector<kj::AutoCloseFd> fds;
-  kj::Own<TreeWriter> writer;
-  KernelWriter* kernel = nullptr;
-  switch (outputs.which()) {
-    case schema::PackOutputs::SQUASHFS:
-      fds.add(co_await takeFd(outputs.getSquashfs(), "squashfs"));
-      writer = makeSquashfsWriter(fds[0]);
-      break;
-    case schema::PackOutputs::CPIO:
-      fds.add(co_await takeFd(outputs.getCpio(), "cpio"));
-      writer = makeCpioWriter(fds[0]);
-      break;
-    case schema::PackOutputs::KERNEL: {
-      auto parts = outputs.getKernel();
-      fds.add(co_await takeFd(parts.getImage(), "kernel"));
-      fds.add(co_await takeFd(parts.getAddons(), "addons"));
-      fds.add(co_await takeFd(parts.getBootArchive(), "boot archive"));
-      fds.add(co_await takeFd(parts.getMetadata(), "metadata"));
-      auto own = makeKernelWriter({fds[0], fds[1], fds[2], fds[3]});
-      kernel = own.get();
-      writer = kj::mv(own);
-      break;
-    }
-    default:
-      fail(FailureCode::UNSUPPORTED, "pack", "this build does not know that output");
+  kj::Maybe<Result> done;
+  kj::Maybe<kj::Exception> error;
+  {
+    JobMonitor monitor;
+    kj::Thread thread([&]() {
+      KJ_DEFER(monitor.end());
+      error = kj::runCatchingExceptions(
+          [&]() { done = bulkhead::pack(layers, outputs, bounds, monitor); });
+    });
+    // Whatever ends the wait: the thread ends before what it uses.
+    KJ_DEFER(monitor.cancel());
+    co_await monitor.forward(progress);
   }
-  auto outcome = co_await packLayers(timer, layers, *writer, limits.getMaxBytes(),
-                                     limits.getMaxEntries(), progress);
+  KJ_IF_MAYBE (e, error) kj::throwFatalException(kj::mv(*e));
+  auto& packed = KJ_ASSERT_NONNULL(done);
   auto result = context.getResults().initResult();
-  result.setBytes(outcome.bytes);
-  result.setEntries(outcome.entries);
-  if (kernel != nullptr) result.setKernelVersion(kernel->kernelVersion());
+  result.setBytes(packed.outcome.bytes);
+  result.setEntries(packed.outcome.entries);
+  result.setKernelVersion(packed.kernelVersion);
+  KJ_IF_MAYBE (tree, packed.verity) {
+    result.setVerityRoot(tree->root.bytes());
+    result.setVeritySalt(saltOf(layers).bytes());
+    result.setVerityBytes(tree->bytes);
+  }
 }
 
 }  // namespace bulkhead

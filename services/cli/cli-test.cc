@@ -4,9 +4,10 @@
 
 #include <capnp/message.h>
 
+#include "services/cli/image-text.h"
 #include "services/cli/json.h"
 #include "services/cli/process-session.h"
-#include "services/cli/progress-display.h"
+#include "services/cli/progress-lines.h"
 #include "services/cli/run-command.h"
 #include "services/cli/table.h"
 
@@ -73,15 +74,88 @@ TEST(JsonText, KeepsTextSafeAndTimesReadable) {
   EXPECT_NE(std::string(text.cStr()).find("2001-09-09T01:46:40.123456789Z"), std::string::npos);
 }
 
-TEST(Progress, ABarForKnownTotals) {
+class Reports {
+ public:
+  ProgressLines lines;
+  kj::TimePoint now = kj::origin<kj::TimePoint>() + 1 * kj::HOURS;
+
+  kj::String show(kj::StringPtr phase, kj::StringPtr subject, uint64_t done, uint64_t total) {
+    capnp::MallocMessageBuilder message;
+    auto progress = message.initRoot<schema::Progress>();
+    progress.setPhase(phase);
+    progress.setSubject(subject);
+    progress.setDone(done);
+    progress.setTotal(total);
+    return kj::strArray(lines.update(progress, now), "|");
+  }
+  kj::String screen(size_t columns = 120, size_t rows = 20) {
+    return kj::strArray(lines.lines(columns, rows), "|");
+  }
+};
+
+constexpr kj::StringPtr kFirst =
+    "sha256:0123456789ab0000000000000000000000000000000000000000000000000000"_kj;
+constexpr kj::StringPtr kSecond =
+    "sha256:fedcba9876540000000000000000000000000000000000000000000000000000"_kj;
+
+TEST(Progress, ALineForEachLayerWithShareAndSpeed) {
+  Reports reports;
+  EXPECT_STREQ(reports.show("resolve", "debian:13", 0, 0).cStr(), "resolve debian:13");
+  reports.show("fetch", kFirst, 0, 4u << 20);
+  reports.show("fetch", kSecond, 0, 2u << 20);
+  reports.now += 2 * kj::SECONDS;
+  EXPECT_STREQ(reports.show("fetch", kFirst, 1u << 20, 4u << 20).cStr(), "");
+  EXPECT_STREQ(reports.show("fetch", kSecond, 2u << 20, 2u << 20).cStr(),
+               "fetched sha256:fedcba987654  2.0 MiB");
+  EXPECT_STREQ(reports.screen().cStr(),
+               "sha256:0123456789ab [======                  ]  25%  1.0 MiB / 4.0 MiB  "
+               "512.0 KiB/s|"
+               "sha256:fedcba987654 [========================] 100%  2.0 MiB|"
+               "resolve debian:13");
+  // What is lost on the way is made up for when the next step begins.
+  EXPECT_STREQ(reports.show("pack", "debian:13", 1, 4).cStr(),
+               "pack debian:13|fetched sha256:0123456789ab  4.0 MiB");
+  EXPECT_STREQ(reports.screen().cStr(),
+               "sha256:0123456789ab [========================] 100%  4.0 MiB|"
+               "sha256:fedcba987654 [========================] 100%  2.0 MiB|"
+               "pack [======                  ]  25%  debian:13");
+}
+
+TEST(Progress, ASmallTerminalShowsWhatIsUnderWay) {
+  Reports reports;
+  reports.show("fetch", kFirst, 10, 10);
+  reports.show("fetch", kSecond, 1, 10);
+  EXPECT_STREQ(reports.screen(30, 1).cStr(), "sha256:fedcba987654 [==       ");
+}
+
+TEST(Progress, ControlCharactersDoNotReachTheTerminal) {
+  Reports reports;
+  EXPECT_STREQ(reports.show("fetch", "\x1b[2J", 1, 1).cStr(), "fetched \\x1b[2J  1 B");
+  EXPECT_STREQ(reports.show("\x1b", "\n", 0, 0).cStr(), "\\x1b \\x0a");
+}
+
+TEST(History, LayersAndEmptySteps) {
+  auto text =
+      "{\"history\":[{\"created\":\"2026-01-02T03:04:05Z\",\"created_by\":\"ADD rootfs\"},"
+      "{\"created_by\":\"CMD sh\",\"empty_layer\":true,\"comment\":\"c\"},"
+      "{\"created_by\":\"RUN x\"}],\"other\":[1]}"_kj;
+  auto history = parseHistory(text.asBytes());
+  ASSERT_EQ(history.size(), 3u);
+  EXPECT_EQ(history[0].layer.orDefault(99), 0u);
+  EXPECT_TRUE(history[1].layer == nullptr);
+  EXPECT_EQ(history[2].layer.orDefault(99), 1u);
   capnp::MallocMessageBuilder message;
-  auto progress = message.initRoot<schema::Progress>();
-  progress.setPhase("layer");
-  progress.setSubject("debian:13");
-  progress.setDone(1u << 20);
-  progress.setTotal(2u << 20);
-  EXPECT_STREQ(progressLine(progress.asReader()).cStr(),
-               "layer debian:13 [============            ] 1.0 MiB / 2.0 MiB");
+  auto details = message.initRoot<schema::ImageDetails>();
+  auto layers = details.initLayers(2);
+  layers[0].setSize(2048);
+  layers[1].setSize(1);
+  EXPECT_STREQ(historyText(history, details.asReader()).cStr(),
+               "CREATED               SIZE     BY\n"
+               "2026-01-02T03:04:05Z  2.0 KiB  ADD rootfs\n"
+               "-                     -        CMD sh  # c\n"
+               "-                     1 B      RUN x\n");
+  EXPECT_EQ(parseHistory("{}"_kj.asBytes()).size(), 0u);
+  EXPECT_THROW(parseHistory("[]"_kj.asBytes()), kj::Exception);
 }
 
 }  // namespace

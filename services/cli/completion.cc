@@ -14,7 +14,7 @@ _bulkhead() {
   elif ((COMP_CWORD == 2)) && [[ $word != -* ]]; then
     case $first in
       zone) choices="launch list exec logs destroy wait info console";;
-      image) choices="pull list remove";;
+      image) choices="pull list inspect history verify export import remove prune usage";;
       host) choices=status;;
       completion) choices=bash;;
       run) choices=$(bulkhead image list --quiet 2>/dev/null);;
@@ -24,6 +24,9 @@ _bulkhead() {
       run/* | zone/launch) choices=$run;;
       zone/exec | zone/logs | zone/destroy | zone/wait | zone/info | zone/console)
         choices=$(bulkhead zone list --quiet 2>/dev/null);;
+      image/inspect | image/history | image/verify | image/export | image/remove | image/pull)
+        choices=$(bulkhead image list --quiet 2>/dev/null);;
+      image/import) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return;;
     esac
   fi
   mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$word")

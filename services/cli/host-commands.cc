@@ -1,83 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/cli/host-commands.h"
 
-#include <stdlib.h>
-
-#include "services/cli/progress-display.h"
 #include "services/cli/zone-text.h"
 
 namespace bulkhead {
 namespace {
 
-using PullResponse = capnp::Response<schema::Session::PullImageResults>;
-using ImagesResponse = capnp::Response<schema::Session::ListImagesResults>;
 using StatusResponse = capnp::Response<schema::Session::HostStatusResults>;
 
-// A registry password must not stand on a command line, where every user of the host reads it.
-void fillCredentials(schema::Credentials::Builder credentials, const std::string& user) {
-  const char* password = getenv("BULKHEAD_REGISTRY_PASSWORD");
-  if (password == nullptr) {
-    fail(FailureCode::INVALID, "--user", "there is no password for it",
-         "put it into the environment variable BULKHEAD_REGISTRY_PASSWORD");
-  }
-  auto pair = credentials.initPassword();
-  pair.setUser(user.c_str());
-  pair.setPassword(password);
-}
-
 }  // namespace
-
-int pullCommand(CommandContext& context, const PullCommandOptions& options) {
-  ProgressDisplay display;
-  auto request = context.client.session().pullImageRequest();
-  request.setReference(options.reference.c_str());
-  auto pull = request.initOptions();
-  if (options.always) pull.setPolicy(schema::PullPolicy::ALWAYS);
-  if (!options.user.empty()) fillCredentials(pull.initCredentials(), options.user);
-  request.setProgress(
-      makeProgressSink([&display](schema::Progress::Reader p) { display.show(p); }));
-  auto response = context.wait(kj::Promise<PullResponse>(request.send()));
-  display.clear();
-  if (context.format == OutputFormat::json) {
-    context.print(imageJson(response.getInfo()));
-  } else {
-    context.print(kj::str(printable(response.getInfo().getReference()), '\n'));
-  }
-  return 0;
-}
-
-int listImagesCommand(CommandContext& context, ImageDetail detail) {
-  auto response = context.wait(
-      kj::Promise<ImagesResponse>(context.client.session().listImagesRequest().send()));
-  if (detail == ImageDetail::referencesOnly) {
-    for (auto image : response.getImages()) {
-      context.print(kj::str(printable(image.getReference()), '\n'));
-    }
-    return 0;
-  }
-  if (context.format == OutputFormat::json) {
-    auto list = Json::list();
-    for (auto image : response.getImages()) list.add(imageJson(image));
-    context.print(list);
-    return 0;
-  }
-  Table table({"REFERENCE", "TYPE", "PLATFORM", "LAYERS", "SIZE", "PACKED"});
-  for (auto image : response.getImages()) {
-    table.add({image.getReference(), enumName(image.getType()),
-               kj::str(image.getPlatform().getOs(), '/', image.getPlatform().getArchitecture()),
-               kj::str(image.getLayers()), sizeText(image.getCompressedBytes()),
-               sizeText(image.getPackedBytes())});
-  }
-  context.print(table.text());
-  return 0;
-}
-
-int removeImageCommand(CommandContext& context, const std::string& reference) {
-  auto request = context.client.session().removeImageRequest();
-  request.setReference(reference.c_str());
-  context.wait(request.send().ignoreResult());
-  return 0;
-}
 
 int hostStatusCommand(CommandContext& context) {
   auto response = context.wait(

@@ -6,6 +6,7 @@
 
 #include "services/cli/completion.h"
 #include "services/cli/host-commands.h"
+#include "services/cli/image-commands.h"
 #include "services/cli/run-command.h"
 #include "services/cli/zone-commands.h"
 
@@ -84,6 +85,9 @@ class Words {
   ExecOptions exec;
   LogsOptions logs;
   PullCommandOptions pull;
+  PruneCommandOptions prune;
+  ExportCommandOptions exported{{}, "-", {}};
+  ImportCommandOptions imported;
   std::string name;
   std::vector<std::string> names;
   bool flag = false;
@@ -203,8 +207,52 @@ class Words {
   }
 
   void addImages() {
-    auto& image = *app.add_subcommand("image", "images: pull, list, remove");
+    auto& image = *app.add_subcommand(
+        "image", "images: pull, list, inspect, history, verify, export, import, remove, prune");
     image.require_subcommand(1);
+    addPull(image);
+    auto& list = add(
+        image, "list", "list images",
+        [this](CommandContext& context) {
+          return listImagesCommand(context, flag ? ImageDetail::referencesOnly : ImageDetail::all);
+        },
+        "SHARED is what an image has in common with others; it is stored once.");
+    list.add_flag("-q,--quiet", flag, "references only");
+    add(
+        image, "inspect", "show one image in all detail",
+        [this](CommandContext& context) { return inspectImageCommand(context, name); },
+        "Example:\n  bulkhead image inspect -o json debian:13")
+        .add_option("IMAGE", name)
+        ->required();
+    add(
+        image, "history", "show how an image was made, as it says itself",
+        [this](CommandContext& context) { return imageHistoryCommand(context, name); },
+        "Example:\n  bulkhead image history debian:13")
+        .add_option("IMAGE", name)
+        ->required();
+    add(
+        image, "verify", "read and hash all that is stored of images (default: of all of them)",
+        [this](CommandContext& context) { return verifyImagesCommand(context, names); },
+        "The exit code is 1 where something is damaged; the next pull brings it anew.\n"
+        "Example:\n  bulkhead image verify debian:13")
+        .add_option("IMAGE", names);
+    addImageTransfer(image);
+    add(
+        image, "remove", "forget images (administrators)",
+        [this](CommandContext& context) { return removeImagesCommand(context, names); },
+        "What a zone runs on stays until that zone ends.\n"
+        "Example:\n  bulkhead image remove debian:12 debian:11")
+        .add_option("IMAGE", names)
+        ->required();
+    add(
+        image, "prune", "remove images that have no name and no user (administrators)",
+        [this](CommandContext& context) { return pruneImagesCommand(context, prune); },
+        "Example:\n  bulkhead image prune --all")
+        .add_flag("-a,--all", prune.all, "also those that have a name");
+    add(image, "usage", "show what the images cost (administrators)", imageUsageCommand);
+  }
+
+  void addPull(CLI::App& image) {
     auto& get = add(
         image, "pull", "get an image from its registry",
         [this](CommandContext& context) { return pullCommand(context, pull); },
@@ -213,14 +261,31 @@ class Words {
     get.add_option("IMAGE", pull.reference)->required();
     get.add_flag("--always", pull.always, "ask the registry even when the image is here");
     get.add_option("--user", pull.user, "user at the registry");
-    auto& list = add(image, "list", "list images", [this](CommandContext& context) {
-      return listImagesCommand(context, flag ? ImageDetail::referencesOnly : ImageDetail::all);
-    });
-    list.add_flag("-q,--quiet", flag, "references only");
-    add(image, "remove", "forget an image (administrators)",
-        [this](CommandContext& context) { return removeImageCommand(context, name); })
-        .add_option("IMAGE", name)
-        ->required();
+    get.add_option("--platform", pull.platform, "OS/ARCHITECTURE[/VARIANT] (default: this host's)");
+  }
+
+  void addImageTransfer(CLI::App& image) {
+    auto& out = add(
+        image, "export", "write an image as an OCI layout, bit for bit as it was pulled",
+        [this](CommandContext& context) { return exportImageCommand(context, exported); },
+        "Examples:\n  bulkhead image export debian:13 --file debian.tar\n"
+        "  bulkhead image export debian:13 --directory debian-layout\n"
+        "  bulkhead image export debian:13 | ssh other bulkhead image import - debian:13");
+    out.add_option("IMAGE", exported.reference)->required();
+    auto* directory = out.add_option("-d,--directory", exported.directory,
+                                     "an empty directory, made where it is missing");
+    out.add_option("-f,--file", exported.file, "a tar archive (default -: standard output)")
+        ->excludes(directory);
+    auto& in = add(
+        image, "import", "take an image from an archive or a layout (administrators)",
+        [this](CommandContext& context) { return importImageCommand(context, imported); },
+        "SOURCE is a tar archive of an OCI layout or of `docker save`, a layout directory, or - "
+        "for\n"
+        "standard input.\n"
+        "Examples:\n  bulkhead image import app.tar localhost/app:1\n"
+        "  docker save app | bulkhead image import - localhost/app:1");
+    in.add_option("SOURCE", imported.source)->required();
+    in.add_option("IMAGE", imported.reference)->required();
   }
 
   void addHost() {

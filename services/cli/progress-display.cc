@@ -1,54 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/cli/progress-display.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <kj/io.h>
 
-#include "services/cli/table.h"
-#include "services/runtime/failure.h"
-
 namespace bulkhead {
 namespace {
 
-constexpr uint64_t kBarWidth = 24;
+constexpr size_t kMostRows = 24;
 
 void draw(kj::StringPtr text) {
   kj::FdOutputStream(STDERR_FILENO).write(text.begin(), text.size());
 }
 
+struct Extent {
+  size_t columns = 79;
+  size_t rows = kMostRows;
+};
+
+// The last column stays free: terminals differ in what follows it.
+Extent extentOfTerminal() {
+  winsize window{};
+  Extent extent;
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) != 0) return extent;
+  if (window.ws_col > 1) extent.columns = window.ws_col - 1u;
+  if (window.ws_row > 2) extent.rows = kj::min(kMostRows, window.ws_row - 2u);
+  return extent;
+}
+
+// Back to where the first of so many lines begins, and clear from there on.
+kj::String eraser(size_t lines) {
+  return lines > 1 ? kj::str("\r\x1b[", lines - 1, "A\x1b[J") : kj::str("\r\x1b[J");
+}
+
 }  // namespace
 
-ProgressDisplay::ProgressDisplay() : terminal(isatty(STDERR_FILENO) == 1) {}
+ProgressDisplay::ProgressDisplay(Elsewhere elsewhere)
+    : terminal(isatty(STDERR_FILENO) == 1), elsewhere(elsewhere) {}
 
 ProgressDisplay::~ProgressDisplay() noexcept { clear(); }
 
 void ProgressDisplay::show(schema::Progress::Reader progress) {
-  if (!terminal) return;
-  draw(kj::str("\r\x1b[K", progressLine(progress)));
-  drawn = true;
+  if (muted) return;
+  auto news = model.update(progress, kj::systemPreciseMonotonicClock().now());
+  if (!terminal) {
+    if (elsewhere == Elsewhere::plainLines) {
+      for (auto& line : news) draw(kj::str(line, '\n'));
+    }
+    return;
+  }
+  auto extent = extentOfTerminal();
+  auto lines = model.lines(extent.columns, extent.rows);
+  draw(kj::str(drawn > 0 ? eraser(drawn) : kj::String(), kj::strArray(lines, "\n")));
+  drawn = lines.size();
 }
 
 void ProgressDisplay::clear() {
-  if (!drawn) return;
-  draw("\r\x1b[K");
-  drawn = false;
-}
-
-kj::String progressLine(schema::Progress::Reader progress) {
-  auto phase = printable(progress.getPhase(), 24);
-  auto subject = printable(progress.getSubject(), 40);
-  if (progress.getTotal() == 0) {
-    return progress.getDone() == 0
-               ? kj::str(phase, ' ', subject)
-               : kj::str(phase, ' ', subject, ' ', sizeText(progress.getDone()));
-  }
-  auto share = static_cast<double>(progress.getDone()) / static_cast<double>(progress.getTotal());
-  auto full = static_cast<uint64_t>(kj::min(share, 1.0) * static_cast<double>(kBarWidth));
-  auto bar = kj::heapArray<char>(kBarWidth);
-  for (uint64_t i = 0; i < kBarWidth; ++i) bar[i] = i < full ? '=' : ' ';
-  return kj::str(phase, ' ', subject, " [", bar, "] ", sizeText(progress.getDone()), " / ",
-                 sizeText(progress.getTotal()));
+  if (drawn > 0) draw(eraser(drawn));
+  drawn = 0;
 }
 
 }  // namespace bulkhead

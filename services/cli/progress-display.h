@@ -1,30 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "schemas/common.capnp.h"
-
-#include <kj/string.h>
-#include <kj/time.h>
+#include "services/cli/progress-lines.h"
 
 namespace bulkhead {
 
-// One line on standard error that says what is being done, redrawn in place and gone at the end.
-// Draws nothing where standard error is no terminal.
+// Progress on standard error: on a terminal lines that are redrawn in place and gone at the end;
+// elsewhere plain lines, or nothing.
 class ProgressDisplay {
  public:
-  ProgressDisplay();
+  // What to do where standard error is no terminal.
+  enum class Elsewhere { nothing, plainLines };
+
+  explicit ProgressDisplay(Elsewhere elsewhere = Elsewhere::nothing);
   ~ProgressDisplay() noexcept;
   KJ_DISALLOW_COPY_AND_MOVE(ProgressDisplay);
+
+  // Shows nothing from now on.
+  void mute() { muted = true; }
 
   void show(schema::Progress::Reader progress);
   void clear();
 
  private:
   bool terminal;
-  bool drawn = false;
+  Elsewhere elsewhere;
+  bool muted = false;
+  ProgressLines model;
+  size_t drawn = 0;  // lines on the terminal; the cursor is behind the last one
 };
-
-// The line for one report: "layer debian:13 [=====     ] 12.0 / 24.0 MiB".
-kj::String progressLine(schema::Progress::Reader progress);
 
 }  // namespace bulkhead

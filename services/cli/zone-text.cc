@@ -73,25 +73,6 @@ Json zoneJson(schema::ZoneInfo::Reader zone) {
   return json;
 }
 
-Json imageJson(schema::ImageInfo::Reader image) {
-  auto json = Json::object();
-  json.set("reference", image.getReference());
-  json.set("manifestDigest", image.getManifestDigest());
-  json.set("type", enumName(image.getType()));
-  auto platform = Json::object();
-  platform.set("os", image.getPlatform().getOs());
-  platform.set("architecture", image.getPlatform().getArchitecture());
-  platform.set("variant", image.getPlatform().getVariant());
-  json.set("platform", kj::mv(platform));
-  auto seconds = [](int64_t s) { return s <= 0 ? 0 : static_cast<uint64_t>(s) * 1000000000u; };
-  json.set("created", timeOf(seconds(image.getCreatedUnixSeconds())));
-  json.set("pulled", timeOf(seconds(image.getPulledUnixSeconds())));
-  json.set("compressedBytes", image.getCompressedBytes());
-  json.set("packedBytes", image.getPackedBytes());
-  json.set("layers", uint64_t{image.getLayers()});
-  return json;
-}
-
 Json hostJson(schema::HostStatus::Reader host) {
   auto json = Json::object();
   json.set("hostId", host.getHostId());

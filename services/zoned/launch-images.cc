@@ -36,10 +36,16 @@ class Gathering {
   Progress& progress;
   LaunchImages images;
 
+  kj::Promise<void> lease(schema::Image::Client image) {
+    images.leases.add(image);
+    auto response = co_await image.infoRequest().send();
+    images.digests.add(printable(response.getInfo().getManifestDigest(), 256));
+  }
+
   kj::Promise<void> fetchRoot() {
     auto spec = record.spec();
     auto image = co_await pull(store, spec.getImage().asReader(), spec.getPullPolicy(), progress);
-    images.leases.add(image);
+    auto leased = lease(image);
     auto rootRequest = image.rootFileSystemRequest().send();
     auto config = co_await image.configRequest().send();
     capnp::MallocMessageBuilder merged;
@@ -50,6 +56,7 @@ class Gathering {
     images.stopSignal = kj::str(config.getConfig().getStopSignal());
     auto root = co_await rootRequest;
     images.root = co_await takeFd(root.getFile(), "root file system");
+    co_await leased;
   }
 
   kj::Promise<void> fetchBootFiles() {
@@ -59,8 +66,8 @@ class Gathering {
     auto system = co_await pull(store, spec.getSystemImage().asReader(),
                                 schema::PullPolicy::IF_ABSENT, progress);
     auto kernel = co_await kernelPull;
-    images.leases.add(kernel);
-    images.leases.add(system);
+    auto kernelLeased = lease(kernel);
+    auto systemLeased = lease(system);
     auto request = store.bootFilesRequest();
     request.setKernel(kernel);
     request.setSystem(system);
@@ -70,6 +77,8 @@ class Gathering {
     images.initrd = co_await takeFd(files.getInitrd(), "initial file system");
     images.addons = co_await takeFd(files.getAddons(), "module disk");
     record.kernelVersion = printable(files.getKernelVersion(), 128);
+    co_await kernelLeased;
+    co_await systemLeased;
   }
 };
 

@@ -16,8 +16,9 @@ struct LaunchImages {
   kj::AutoCloseFd root;
   kj::AutoCloseFd addons;
 
-  // Leases: imaged keeps the bytes while these are held.
+  // Leases: imaged keeps the images while these are held. With them the digests of their manifests.
   kj::Vector<schema::Image::Client> leases;
+  kj::Vector<kj::String> digests;
 
   // As the image names it; empty where it names none.
   kj::String stopSignal;

@@ -83,6 +83,8 @@ class Launch {
     auto clock = phase("image");
     images = co_await gatherImages(services().peers.images.get(), record(), progress);
     stopSignal = kj::mv(images.stopSignal);
+    zone.holdings.images = kj::mv(images.leases);
+    record().imageDigests = kj::mv(images.digests);
     clock.done();
     zone.save();
   }
@@ -121,7 +123,7 @@ class Launch {
     record().virtualization = details.getInfo().getVirtualization();
     clock.done();
     zone.save();
-    // The domain's own descriptors keep the images' bytes from here on.
+    // The domain has its own descriptors from here on.
     images = LaunchImages();
   }
 

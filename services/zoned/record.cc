@@ -58,6 +58,8 @@ void ZoneRecord::writeTo(schema::ZoneInfo::Builder info) {
     phaseList[i].setNanoseconds(phases[i].nanoseconds);
   }
   info.setLabels(spec().getLabels().asReader());
+  auto digests = info.initImageDigests(static_cast<uint>(imageDigests.size()));
+  for (uint i = 0; i < digests.size(); ++i) digests.set(i, imageDigests[i]);
 }
 
 void ZoneRecord::readFrom(schema::ZoneInfo::Reader info) {
@@ -76,6 +78,7 @@ void ZoneRecord::readFrom(schema::ZoneInfo::Reader info) {
   virtualization = info.getVirtualization();
   for (kj::StringPtr address : info.getAddresses()) addresses.add(kj::str(address));
   kernelVersion = kj::str(info.getKernelVersion());
+  for (kj::StringPtr digest : info.getImageDigests()) imageDigests.add(kj::str(digest));
   for (auto phase : info.getPhases()) {
     phases.add(Phase{kj::str(phase.getName()), phase.getNanoseconds()});
   }

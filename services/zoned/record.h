@@ -44,6 +44,7 @@ struct ZoneRecord {
   kj::Vector<kj::String> addresses;
   kj::String kernelVersion;
   kj::Vector<Phase> phases;
+  kj::Vector<kj::String> imageDigests;  // manifests of the images the zone is made of
 
   // The specification with its defaults filled in; its process becomes the merged one once the
   // image is known.

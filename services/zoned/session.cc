@@ -37,11 +37,21 @@ class SessionServer final : public schema::Session::Server {
     context.getResults().setImages(response.getImages());
   }
 
+  kj::Promise<void> findImage(FindImageContext context) override {
+    auto request = services.peers.images.get().findRequest();
+    request.setReference(context.getParams().getReference());
+    auto found = co_await request.send();
+    context.getResults().setImage(found.getImage());
+  }
+
+  kj::Promise<void> imageKeeper(ImageKeeperContext context) override {
+    requireAdministrator("images");
+    context.getResults().setKeeper(services.peers.images.get().keeperRequest().send().getKeeper());
+    return kj::READY_NOW;
+  }
+
   kj::Promise<void> removeImage(RemoveImageContext context) override {
-    if (viewer.role != Role::administrator) {
-      fail(FailureCode::DENIED, printable(context.getParams().getReference(), 256),
-           "images are everybody's: only an administrator removes them");
-    }
+    requireAdministrator(context.getParams().getReference());
     auto request = services.peers.images.get().removeRequest();
     request.setReference(context.getParams().getReference());
     co_await request.send();
@@ -49,6 +59,7 @@ class SessionServer final : public schema::Session::Server {
 
   kj::Promise<void> importImage(ImportImageContext context) override {
     auto params = context.getParams();
+    requireAdministrator(params.getReference());
     auto request = services.peers.images.get().importLayoutRequest();
     request.setLayout(params.getLayout());
     request.setReference(params.getReference());
@@ -82,6 +93,14 @@ class SessionServer final : public schema::Session::Server {
   Zones& zones;
   ZoneServices services;
   Viewer viewer;
+
+  // What an image's name means, it means for everybody.
+  void requireAdministrator(kj::StringPtr image) {
+    if (viewer.role == Role::administrator) return;
+    fail(FailureCode::DENIED, printable(image, 256),
+         "images are everybody's: only an administrator changes what there is",
+         "`bulkhead image pull` needs no such right");
+  }
 
   template <typename Params>
   static kj::Maybe<schema::ProgressSink::Client> progressOf(Params params) {

@@ -5,6 +5,7 @@
 
 #include "services/runtime/back-off.h"
 #include "services/runtime/failure.h"
+#include "services/zoned/image-leases.h"
 #include "services/zoned/launch.h"
 #include "services/zoned/teardown.h"
 
@@ -199,7 +200,9 @@ class Supervision {
 
 kj::Promise<void> superviseZone(Zone& zone) {
   Supervision supervision(zone);
-  co_await supervision.run().exclusiveJoin(zone.whenEndRequested().catch_([](kj::Exception&&) {}));
+  co_await supervision.run()
+      .exclusiveJoin(zone.whenEndRequested().catch_([](kj::Exception&&) {}))
+      .exclusiveJoin(keepImages(zone));
 }
 
 }  // namespace bulkhead

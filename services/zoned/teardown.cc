@@ -89,6 +89,7 @@ kj::Promise<void> tearDown(Zone& zone) {
   };
   co_await removeDomain(zone).catch_([&](kj::Exception&& e) { note("domain", kj::mv(e)); });
   co_await releaseNetwork(zone).catch_([&](kj::Exception&& e) { note("network", kj::mv(e)); });
+  if (first == nullptr) zone.holdings.images.clear();
   KJ_IF_MAYBE (exception, first) {
     kj::throwFatalException(kj::mv(*exception));
   }

@@ -31,6 +31,9 @@ struct ZoneHoldings {
   kj::Maybe<schema::Workload::Client> workload;
   kj::Maybe<schema::Process::Client> process;
   uint64_t ringEpoch = 0;  // of the ring that was attached last
+
+  // The zone's images, as long as imaged lives: it collects none that is held.
+  kj::Vector<schema::Image::Client> images;
 };
 
 // One zone: its record, what is held of it, and who waits for it. `ZoneLife` moves it from state

@@ -322,11 +322,64 @@ TEST_F(ZonedProcess, JsonParses) {
         run({"zone", "info", "web", "-o", "json"}).output,
         run({"host", "status", "-o", "json"}).output, run({"image", "list", "-o", "json"}).output,
         run({"image", "pull", "debian:13", "-o", "json"}).output,
-        run({"version", "-o", "json"}).output}) {
+        run({"image", "inspect", "debian:13", "-o", "json"}).output,
+        run({"image", "history", "debian:13", "-o", "json"}).output,
+        run({"image", "verify", "debian:13", "-o", "json"}).output,
+        run({"image", "usage", "-o", "json"}).output, run({"version", "-o", "json"}).output}) {
     capnp::MallocMessageBuilder message;
     EXPECT_GT(output.size(), 2u);
     codec.decodeRaw(output.asArray(), message.initRoot<capnp::JsonValue>());
   }
+}
+
+TEST_F(ZonedProcess, ImagesOfAZoneThatRunsAreHeldAgainAfterARestartOfImaged) {
+  startZoned();
+  EXPECT_EQ(run({"zone", "launch", "--name", "web", "debian:13", "sleep"}).code, 0);
+  until([&]() { return world.called("lease sha256:00"); });
+  world.calls.clear();
+  restart(Edge::images);
+  until([&]() { return world.called("lease sha256:00"); });
+  // zoned as well takes hold of them anew.
+  world.calls.clear();
+  killZoned();
+  startZoned();
+  until([&]() { return world.called("lease sha256:00"); });
+  EXPECT_EQ(run({"zone", "destroy", "web"}).code, 0);
+}
+
+TEST_F(ZonedProcess, ImageCommandsShowWhatThereIs) {
+  startZoned();
+  auto inspect = run({"image", "inspect", "debian:13"});
+  EXPECT_EQ(inspect.code, 0) << inspect.errors.cStr();
+  EXPECT_CONTAINS(inspect.output, "signature      verified");
+  EXPECT_CONTAINS(inspect.output, "sha256:11  1.0 MiB  gzip  (not kept)");
+  EXPECT_CONTAINS(run({"image", "history", "debian:13"}).output, "1.0 MiB  ADD rootfs\n");
+  EXPECT_EQ(run({"image", "verify", "debian:13"}).code, 0);
+  auto damaged = run({"image", "verify", "damaged"});
+  EXPECT_EQ(damaged.code, 1);
+  EXPECT_CONTAINS(damaged.output, "damaged: root.squashfs is damaged");
+  EXPECT_EQ(run({"image", "prune", "--all"}).output, "3.0 MiB freed\n");
+  EXPECT_TRUE(world.called("prune unused"));
+  EXPECT_EQ(run({"image", "remove", "debian:13"}).code, 0);
+  EXPECT_TRUE(world.called("remove debian:13"));
+  EXPECT_CONTAINS(run({"image", "usage"}).output, "5.0 MiB");
+}
+
+TEST_F(ZonedProcess, OnlyAdministratorsChangeImages) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
+  configure("access.toml", "users = [65534]\n");
+  KJ_SYSCALL(chmod(directory.cStr(), 0755));
+  KJ_SYSCALL(chmod(kj::str(directory, "/platform.sock").cStr(), 0666));
+  startZoned();
+  runAs = 65534;
+  EXPECT_EQ(run({"image", "inspect", "debian:13"}).code, 0);
+  for (auto& refused :
+       {run({"image", "prune"}), run({"image", "remove", "debian:13"}), run({"image", "usage"}),
+        run({"image", "import", "/dev/null", "localhost/x:1"})}) {
+    EXPECT_EQ(refused.code, 125);
+    EXPECT_CONTAINS(refused.errors, "only an administrator");
+  }
+  EXPECT_FALSE(world.called("prune unnamed"));
 }
 
 TEST_F(ZonedProcess, TimingsShowPhasesAndKernel) {

@@ -75,15 +75,15 @@ def ensure(layouts: list[Layout]) -> pathlib.Path | None:
   for old in cache().glob("registry-*"):
     shutil.rmtree(old, ignore_errors=True)
   (folder / "storage").mkdir(parents=True)
-  with timed(f"registry with {len(layouts)} images"), _serving(folder) as address:
+  with timed(f"registry with {len(layouts)} images"), serving(folder) as address:
     for layout in layouts:
       for tag, form in layout.images():
-        _push(layout, tag, form, address)
+        push(layout, tag, form, address)
   (folder / "done").touch()
   return folder / "storage"
 
 
-def _push(layout: Layout, tag: str, form: str | None, address: str) -> None:
+def push(layout: Layout, tag: str, form: str | None, address: str) -> None:
   command = ["skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false"]
   command += ["--format", form] if form else ["--all", "--preserve-digests"]
   source = f"oci:{layout.folder}:{tag}" if tag else f"oci:{layout.folder}"
@@ -95,7 +95,7 @@ def _push(layout: Layout, tag: str, form: str | None, address: str) -> None:
 
 
 @contextlib.contextmanager
-def _serving(folder: pathlib.Path) -> Iterator[str]:
+def serving(folder: pathlib.Path) -> Iterator[str]:
   """A registry of our own on the loopback, with its storage in `folder`."""
   with socket.socket() as probe:
     probe.bind(("127.0.0.1", 0))

@@ -185,6 +185,34 @@ class ImageServer final : public schema::Image::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> details(DetailsContext context) override {
+    auto details = context.getResults().initDetails();
+    auto layer = details.initLayers(1)[0];
+    layer.setDigest("sha256:11");
+    layer.setSize(1u << 20);
+    layer.setCompression("gzip");
+    details.initSignature().setKind(schema::ImageSignature::Kind::VERIFIED);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> verify(VerifyContext context) override {
+    auto checks = context.getResults().initReport().initChecks(1);
+    checks[0].setSubject("root.squashfs");
+    checks[0].setResult(reference == "damaged" ? schema::VerifyReport::Result::DAMAGED
+                                               : schema::VerifyReport::Result::INTACT);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> document(DocumentContext context) override {
+    bool manifest = context.getParams().getKind() == schema::Image::DocumentKind::MANIFEST;
+    context.getResults().setBytes((manifest
+                                       ? "{}"_kj
+                                       : "{\"history\":[{\"created_by\":\"ADD rootfs\"},"
+                                         "{\"created_by\":\"CMD sh\",\"empty_layer\":true}]}"_kj)
+                                      .asBytes());
+    return kj::READY_NOW;
+  }
+
   kj::Promise<void> rootFileSystem(RootFileSystemContext context) override {
     context.getResults().setFile(makeFile(pageFile()));
     return kj::READY_NOW;
@@ -192,6 +220,31 @@ class ImageServer final : public schema::Image::Server {
 
  private:
   kj::String reference;
+};
+
+class KeeperServer final : public schema::ImageKeeper::Server {
+ public:
+  explicit KeeperServer(MockWorld& world) : world(world) {}
+
+  kj::Promise<void> remove(RemoveContext context) override {
+    world.call(kj::str("remove ", context.getParams().getReference()));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> prune(PruneContext context) override {
+    auto all = context.getParams().getReach() == schema::PruneReach::UNUSED;
+    world.call(all ? "prune unused" : "prune unnamed");
+    context.getResults().setFreedBytes(3u << 20);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> usage(UsageContext context) override {
+    context.getResults().initUsage().setUsedBytes(5u << 20);
+    return kj::READY_NOW;
+  }
+
+ private:
+  MockWorld& world;
 };
 
 class ImageStoreServer final : public schema::ImageStore::Server {
@@ -210,6 +263,23 @@ class ImageStoreServer final : public schema::ImageStore::Server {
   kj::Promise<void> list(ListContext context) override {
     auto image = context.getResults().initImages(1)[0];
     image.setReference("registry.example/debian:13@sha256:00");
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> find(FindContext context) override {
+    context.getResults().setImage(kj::heap<ImageServer>(context.getParams().getReference()));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> lease(LeaseContext context) override {
+    auto digest = context.getParams().getManifestDigest();
+    world.call(kj::str("lease ", digest));
+    context.getResults().setImage(kj::heap<ImageServer>(digest));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> keeper(KeeperContext context) override {
+    context.getResults().setKeeper(kj::heap<KeeperServer>(world));
     return kj::READY_NOW;
   }
 

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/client/tar-format.h"
+
+#include <string.h>
+
+#include <kj/debug.h>
+
+namespace bulkhead {
+namespace {
+
+constexpr size_t kName = 0;
+constexpr size_t kMode = 100;
+constexpr size_t kUser = 108;
+constexpr size_t kGroup = 116;
+constexpr size_t kSize = 124;
+constexpr size_t kTime = 136;
+constexpr size_t kChecksum = 148;
+constexpr size_t kType = 156;
+constexpr size_t kMagic = 257;
+constexpr size_t kNameLength = 100;
+constexpr size_t kSizeLength = 12;
+constexpr uint64_t kMostOctal = uint64_t{1} << 33;
+
+void octal(kj::ArrayPtr<kj::byte> field, uint64_t value) {
+  // The last byte stays NUL.
+  for (size_t i = field.size() - 1; i-- > 0; value >>= 3) {
+    field[i] = static_cast<kj::byte>('0' + (value & 7));
+  }
+}
+
+void sizeField(kj::ArrayPtr<kj::byte> field, uint64_t value) {
+  if (value < kMostOctal) return octal(field, value);
+  field[0] = 0x80;
+  for (size_t i = field.size() - 1; i > 0; --i, value >>= 8) {
+    field[i] = static_cast<kj::byte>(value & 0xff);
+  }
+}
+
+}  // namespace
+
+kj::Array<kj::byte> tarHeader(kj::StringPtr path, uint64_t size) {
+  KJ_REQUIRE(path.size() > 0 && path.size() <= kNameLength, "the path does not fit", path);
+  auto block = kj::heapArray<kj::byte>(kTarRecord);
+  memset(block.begin(), 0, block.size());
+  memcpy(block.begin() + kName, path.begin(), path.size());
+  octal(block.slice(kMode, kUser), 0644);
+  octal(block.slice(kUser, kGroup), 0);
+  octal(block.slice(kGroup, kSize), 0);
+  sizeField(block.slice(kSize, kSize + kSizeLength), size);
+  octal(block.slice(kTime, kChecksum), 0);
+  block[kType] = '0';
+  memcpy(block.begin() + kMagic,
+         "ustar\0"
+         "00",
+         8);
+  memset(block.begin() + kChecksum, ' ', kType - kChecksum);
+  uint64_t sum = 0;
+  for (auto byte : block) sum += byte;
+  octal(block.slice(kChecksum, kChecksum + 7), sum);
+  return block;
+}
+
+kj::Array<kj::byte> tarEnd() {
+  auto blocks = kj::heapArray<kj::byte>(2 * kTarRecord);
+  memset(blocks.begin(), 0, blocks.size());
+  return blocks;
+}
+
+}  // namespace bulkhead

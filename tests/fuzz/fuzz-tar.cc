@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Archives of every form, laid over each other: the first two bytes say where the second layer
+// begins and in what pieces the bytes arrive.
+#include <kj/debug.h>
+
+#include "imaged/unpack/image-tree.h"
+#include "tests/fuzz/typed-failure.h"
+
+namespace bulkhead::fuzz {
+namespace {
+
+class Pieces final : public ByteSource {
+ public:
+  Pieces(kj::ArrayPtr<const kj::byte> bytes, size_t piece) : bytes(bytes), piece(piece) {}
+  kj::ArrayPtr<const kj::byte> peek() override {
+    return bytes.slice(0, kj::min(piece, bytes.size()));
+  }
+  void consume(size_t count) override { bytes = bytes.slice(count, bytes.size()); }
+
+ private:
+  kj::ArrayPtr<const kj::byte> bytes;
+  size_t piece;
+};
+
+// What a sparse file claims to be is bounded by who reads it.
+constexpr uint64_t kMostContent = 1u << 20;
+
+void apply(ImageTree& tree, kj::ArrayPtr<const kj::byte> archive, size_t piece) {
+  Pieces source(archive, piece);
+  TarReader reader(source, "layer");
+  tree.beginLayer("layer");
+  for (;;) {
+    auto next = reader.next();
+    if (next == nullptr) return;
+    tree.apply(kj::mv(KJ_ASSERT_NONNULL(next)), reader.count() - 1);
+    uint64_t read = 0;
+    while (read < kMostContent) {
+      size_t count = reader.content().size();
+      if (count == 0) break;
+      read += count;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bulkhead::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace bulkhead;
+  if (size < 2) return 0;
+  fuzz::expectTypedFailure([&]() {
+    auto bytes = kj::arrayPtr(data + 2, size - 2);
+    size_t cut = kj::min(bytes.size(), size_t{data[0]} * 512);
+    size_t piece = size_t{data[1]} * 8 + 1;
+    ImageTree tree(1000, 1u << 20);
+    fuzz::apply(tree, bytes.slice(0, cut), piece);
+    fuzz::apply(tree, bytes.slice(cut, bytes.size()), piece);
+    tree.finish();
+  });
+  return 0;
+}
