@@ -265,7 +265,7 @@ TEST_F(HostileTransferTest, TheRateIsOneForAllLayers) {
 TEST_F(HostileTransferTest, MirrorsAreAskedFirstAndInOrder) {
   ScriptedRegistry broken;
   ScriptedRegistry mirror;
-  for (auto path : {manifestPath(), configPath(), layerPath()}) {
+  for (const auto& path : {manifestPath(), configPath(), layerPath()}) {
     broken.on(path, [](const Request&) { return httpAnswer(503, "", "Retry-After: 0\r\n"); });
   }
   mirror.serve(image, "hub/app", "1");

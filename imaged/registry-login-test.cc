@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who we say we are, and to whom.
+#include <fcntl.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 
+#include <kj/debug.h>
+
 #include "imaged/testing/registry-fixture.h"
+#include "services/runtime/testing/listening-socket.h"
 
 namespace bulkhead::testing {
 namespace {
@@ -16,7 +23,7 @@ class RegistryLoginTest : public RegistryTest {
  protected:
   // Everything of "app" only for whoever shows this Authorization.
   void guard(std::string wanted, std::string challenge) {
-    for (auto path : {manifestPath(), configPath(), layerPath()}) {
+    for (const auto& path : {manifestPath(), configPath(), layerPath()}) {
       auto body = path == manifestPath() ? manifestText()
                   : path == configPath() ? std::string(image.config().cStr())
                                          : layerBytes();
@@ -264,6 +271,34 @@ TEST_F(RegistryLoginTest, ATokenThatEndsDuringAPullIsRenewed) {
   registry.on(layerPath(), give(layerBytes(), "t2"));
   expectPull();
   EXPECT_EQ(*issued, 2);
+}
+
+TEST_F(RegistryLoginTest, AMistakeInTheConfigurationEndsWithASentence) {
+  // A second imaged, which does not come up.
+  auto path = directory.path("wrong.toml");
+  writeFile(path, "\n[registry.\"r.example\"]\nstall-seconds = 0\n"_kj.asBytes());
+  int ends[2];
+  KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
+  kj::AutoCloseFd read(ends[0]);
+  kj::AutoCloseFd write(ends[1]);
+  auto listener = listenAt(directory.path("second.sock"));
+  Program program;
+  program.command.add(kj::str(IMAGED));
+  program.environment.add(kj::str("STATE_DIRECTORY=", directory.makeDirectory("second")));
+  program.environment.add(kj::str("BULKHEAD_IMAGED_CONFIG=", path));
+  program.descriptors.add(listener.get());
+  program.descriptorNames = kj::str("imaged");
+  program.standardError = write.get();
+  RunningProcess process(start(program));
+  write = nullptr;
+  auto said = kj::FdInputStream(kj::mv(read)).readAllText();
+  int status = process.stop(SIGTERM);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
+  auto sentence =
+      kj::str(path, ": line 3: registry.\"r.example\".stall-seconds is not a number it ",
+              "may be (a number from 1 to 3600)");
+  EXPECT_NE(strstr(said.cStr(), sentence.cStr()), nullptr) << said.cStr();
+  expectPull();
 }
 
 TEST_F(RegistryLoginTest, SecretsAreNeverShown) {

@@ -9,8 +9,8 @@
 
 namespace bulkhead {
 
-// libcurl on the event loop. Any number of requests run side by side, over as few connections as
-// the servers allow: one where they speak HTTP/2.
+// libcurl on the event loop. Any number of requests run side by side, over few connections: over
+// one where a server speaks HTTP/2 and has been asked before.
 class HttpClient {
  public:
   // Both are borrowed.

@@ -139,9 +139,9 @@ void HttpTransfer::configure() {
   set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   set(easy, CURLOPT_FOLLOWLOCATION, 0L);
   set(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-  // HTTP/2 where TLS negotiates it; a second request waits to learn whether it may share.
+  // HTTP/2 where TLS negotiates it. Requests share a connection that is known to allow it, and do
+  // not wait to learn of one: libcurl would let them wait for as long as the first answer takes.
   set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-  set(easy, CURLOPT_PIPEWAIT, 1L);
   set(easy, CURLOPT_NOSIGNAL, 1L);
   set(easy, CURLOPT_USERAGENT, "bulkhead-imaged");
   long stall = static_cast<long>(request.route.stall / kj::MILLISECONDS);

@@ -53,7 +53,7 @@ class AcceptUnit {
   // Serves `socket` with `program`, which gets the connection as "connection". What the workers
   // write to standard error goes to a copy of `log`.
   AcceptUnit(kj::StringPtr socket, kj::StringPtr program,
-             kj::ArrayPtr<const kj::String> environment, int log);
+             kj::ArrayPtr<const kj::String> environment, int log = 2);
   // Waits for the workers to end.
   ~AcceptUnit() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(AcceptUnit);
