@@ -127,6 +127,7 @@ class Maker {
     entry.link = "";
     tree.insert_or_assign(path, Node{real, entry});
     touched.insert(path);
+    if (type == '5') maybeOpaque(path);
   }
 
   // Sees to it that there is a directory to put something into; false where this layer already
@@ -155,26 +156,15 @@ class Maker {
     touched.insert(path);
   }
 
-  void opaque() {
-    for (auto& [path, node] : std::map<std::string, Node>(tree)) {
-      if (node.type != '5' || !touched.contains(path) || below(2) != 0) continue;
-      note("  opaque " + path);
-      tar.add((path + "/.wh..wh..opq").c_str(), "", fields('0'));
-      hideLower(path);
-      return;
-    }
-  }
-
-  // Removes what is below `path` and not of this layer, nor on the way to something that is.
-  void hideLower(const std::string& path) {
-    std::set<std::string> kept;
-    for (auto& own : touched) {
-      for (auto at = own; !at.empty(); at = parentOf(at)) kept.insert(at);
-    }
-    for (auto at = tree.lower_bound(path + "/"); at != tree.end();) {
-      if (!at->first.starts_with(path + "/")) break;
-      at = kept.contains(at->first) ? std::next(at) : tree.erase(at);
-    }
+  // Where a layer hides what lower ones have in a directory, it says so before it adds to it: with
+  // markers behind their neighbours, umoci leaves times of its own on directories between.
+  void maybeOpaque(const std::string& path) {
+    if (result.tars.size() == 0 || below(4) != 0) return;
+    auto own = touched.lower_bound(path + "/");
+    if (own != touched.end() && own->starts_with(path + "/")) return;
+    note("  opaque " + path);
+    tar.add((path + "/.wh..wh..opq").c_str(), "", fields('0'));
+    removeBelow(path);
   }
 
   void layer(uint number) {
@@ -194,7 +184,6 @@ class Maker {
                                         '2', '2', '1', '1', '3', '4', '6'};
       put(path, kTypes[below(14)]);
     }
-    if (number > 0 && below(3) == 0) opaque();
     result.tars.add(tar.finish());
   }
 };

@@ -21,7 +21,7 @@ struct ByteBudget {
 class LayerStream final : public ByteSource {
  public:
   LayerStream(BlobFile file, schema::Layer::Reader layer, uint number, ByteBudget& budget);
-  ~LayerStream() noexcept(false);
+  ~LayerStream() noexcept(false) override;
   KJ_DISALLOW_COPY_AND_MOVE(LayerStream);
 
   kj::ArrayPtr<const kj::byte> peek() override;

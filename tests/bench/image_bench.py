@@ -201,10 +201,14 @@ def chain(address: str, name: str) -> float:
          f"docker://{address}/{name}:1", f"oci:{folder}/layout:1"],
         ["umoci", "unpack", "--image", f"{folder}/layout:1", f"{folder}/bundle"],
         ["mksquashfs", f"{folder}/bundle/rootfs", f"{folder}/image", "-quiet", "-no-progress",
-         "-comp", "zstd", "-Xcompression-level", "3"])
+         "-comp", "zstd", "-Xcompression-level", "1"])
 
 
 PODMAN_DRIVERS = ("overlay", "vfs")
+# podman makes its root private before it unpacks, so its root must be a mount, which that of the
+# toolchain is not.
+AS_MOUNT = ["unshare", "--mount", "--propagation", "unchanged", "--", "sh", "-c",
+            'mount --rbind / "$0" && exec chroot "$0" "$@"']
 
 
 def podman(address: str, name: str) -> tuple[str, float]:
@@ -212,10 +216,11 @@ def podman(address: str, name: str) -> tuple[str, float]:
   why = ""
   for driver in PODMAN_DRIVERS:
     with scratch() as folder:
+      (folder / "root-mount").mkdir()
       (folder / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
       try:
         return driver, timed(
-            ["podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run",
+            [*AS_MOUNT, f"{folder}/root-mount", "podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run",
              "--storage-driver", driver, "pull", "--quiet", "--tls-verify=false",
              "--signature-policy", f"{folder}/policy.json", f"{address}/{name}:1"])
       except (RuntimeError, OSError) as error:
