@@ -4,6 +4,8 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#include <span>
+
 #include <kj/debug.h>
 #include <kj/encoding.h>
 
@@ -30,7 +32,7 @@ kj::Maybe<kj::byte> nibble(char c) {
   return nullptr;
 }
 
-bool decode(kj::StringPtr digits, kj::byte* out) {
+bool decode(kj::StringPtr digits, kj::ArrayPtr<kj::byte> out) {
   for (size_t i = 0; i < digits.size(); i += 2) {
     KJ_IF_MAYBE (high, nibble(digits[i])) {
       KJ_IF_MAYBE (low, nibble(digits[i + 1])) {
@@ -87,7 +89,9 @@ Digest Digest::of(kj::ArrayPtr<const kj::byte> data, DigestAlgorithm algorithm) 
   return hash.finish();
 }
 
-kj::StringPtr Digest::algorithmName() const { return kKnown[static_cast<size_t>(kind)].name; }
+kj::StringPtr Digest::algorithmName() const {
+  return std::span(kKnown)[static_cast<size_t>(kind)].name;
+}
 
 kj::String Digest::hex() const { return kj::encodeHex(bytes()); }
 

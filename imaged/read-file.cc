@@ -24,7 +24,8 @@ kj::Array<kj::byte> readWholeFile(int fd, size_t most, kj::StringPtr what) {
   auto bytes = kj::heapArray<kj::byte>(static_cast<size_t>(status.st_size));
   size_t have = 0;
   while (have < bytes.size()) {
-    ssize_t n = pread(fd, bytes.begin() + have, bytes.size() - have, static_cast<off_t>(have));
+    ssize_t n = pread(fd, bytes.slice(have, bytes.size()).begin(), bytes.size() - have,
+                      static_cast<off_t>(have));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) KJ_FAIL_SYSCALL("read", errno, what);
     if (n == 0) fail(FailureCode::CORRUPT, what, "the file became shorter while it was read");

@@ -143,12 +143,12 @@ bool HttpClient::serveSockets() {
   epoll_event events[16];
   int count = epoll_pwait(sockets, events, 16, 0, nullptr);
   int running = 0;
-  for (int i = 0; i < count; ++i) {
+  for (auto& event : kj::arrayPtr(events, static_cast<size_t>(kj::max(count, 0)))) {
     int flags = 0;
-    if (events[i].events & EPOLLIN) flags |= CURL_CSELECT_IN;
-    if (events[i].events & EPOLLOUT) flags |= CURL_CSELECT_OUT;
-    if (events[i].events & (EPOLLERR | EPOLLHUP)) flags |= CURL_CSELECT_ERR;
-    curl_multi_socket_action(multi, events[i].data.fd, flags, &running);
+    if (event.events & EPOLLIN) flags |= CURL_CSELECT_IN;
+    if (event.events & EPOLLOUT) flags |= CURL_CSELECT_OUT;
+    if (event.events & (EPOLLERR | EPOLLHUP)) flags |= CURL_CSELECT_ERR;
+    curl_multi_socket_action(multi, event.data.fd, flags, &running);
   }
   return count > 0;
 }

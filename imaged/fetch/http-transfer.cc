@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <string_view>
+
 #include <kj/debug.h>
 
 #include "imaged/fetch/address-policy.h"
@@ -79,8 +81,9 @@ size_t HttpTransfer::onHeader(char* data, size_t size, size_t count, void* opaqu
     self.refusal = kj::str("the headers have more than ", kMostHeaders, " bytes");
     return 0;
   }
-  while (length > 0 && (data[length - 1] == '\r' || data[length - 1] == '\n')) --length;
-  auto line = kj::heapString(data, length);
+  std::string_view text(data, length);
+  text.remove_suffix(text.size() - (text.find_last_not_of("\r\n") + 1));
+  auto line = kj::heapString(text.data(), text.size());
   auto& r = self.response;
   kj::String challenge;
   if (takeHeader(line, "Content-Type", r.contentType)) {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 
 #include <kj/array.h>
@@ -41,8 +42,8 @@ class ChunkQueue {
 
   struct State {
     uint64_t made = 0;
-    uint64_t released[kReaders] = {};
-    bool holds[kReaders] = {};
+    std::array<uint64_t, kReaders> released{};
+    std::array<bool, kReaders> holds{};
     bool ended = false;
     bool abandoned = false;
     kj::Maybe<kj::Exception> error;

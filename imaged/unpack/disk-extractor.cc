@@ -88,7 +88,8 @@ class SparseFile {
   kj::Vector<kj::byte> head;
 
   static bool isZero(kj::ArrayPtr<const kj::byte> bytes) {
-    return bytes[0] == 0 && memcmp(bytes.begin(), bytes.begin() + 1, bytes.size() - 1) == 0;
+    return bytes[0] == 0 &&
+           memcmp(bytes.begin(), bytes.slice(1, bytes.size()).begin(), bytes.size() - 1) == 0;
   }
 };
 

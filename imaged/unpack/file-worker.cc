@@ -26,8 +26,8 @@ constexpr uint64_t kMostDocument = 16u << 20;
 size_t readAt(int fd, uint64_t position, kj::ArrayPtr<kj::byte> out, kj::StringPtr what) {
   size_t have = 0;
   while (have < out.size()) {
-    ssize_t n =
-        pread(fd, out.begin() + have, out.size() - have, static_cast<off_t>(position + have));
+    ssize_t n = pread(fd, out.slice(have, out.size()).begin(), out.size() - have,
+                      static_cast<off_t>(position + have));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) KJ_FAIL_SYSCALL("pread", errno, what);
     if (n == 0) break;

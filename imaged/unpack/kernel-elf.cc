@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <span>
 
 #include <kj/debug.h>
 #include <kj/vector.h>
@@ -56,7 +57,8 @@ bool inside(uint64_t start, uint64_t length, uint64_t limit) {
 Elf64_Ehdr readHeader(int file, FileRange source) {
   auto header = readObject<Elf64_Ehdr>(file, source, 0, "is shorter than an ELF header");
   require(memcmp(header.e_ident, ELFMAG, SELFMAG) == 0, "is no ELF file");
-  bool ours = header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_ident[EI_DATA] == ELFDATA2LSB &&
+  std::span ident(header.e_ident);
+  bool ours = ident[EI_CLASS] == ELFCLASS64 && ident[EI_DATA] == ELFDATA2LSB &&
               header.e_machine == EM_X86_64;
   if (!ours) fail(FailureCode::UNSUPPORTED, "kernel/image", "the kernel is not for x86-64");
   require(header.e_type == ET_EXEC, "is not linked to fixed addresses");
@@ -152,9 +154,10 @@ uint64_t writeCanonicalElf(int file, FileRange source, uint64_t target) {
 
   Elf64_Ehdr head{};
   memcpy(head.e_ident, ELFMAG, SELFMAG);
-  head.e_ident[EI_CLASS] = ELFCLASS64;
-  head.e_ident[EI_DATA] = ELFDATA2LSB;
-  head.e_ident[EI_VERSION] = EV_CURRENT;
+  std::span ident(head.e_ident);
+  ident[EI_CLASS] = ELFCLASS64;
+  ident[EI_DATA] = ELFDATA2LSB;
+  ident[EI_VERSION] = EV_CURRENT;
   head.e_type = ET_EXEC;
   head.e_machine = EM_X86_64;
   head.e_version = EV_CURRENT;
@@ -181,8 +184,7 @@ kj::Maybe<kj::String> linuxRelease(int file, uint64_t size) {
       auto* found =
           static_cast<char*>(memmem(rest.begin(), rest.size(), kBanner.begin(), kBanner.size()));
       if (found == nullptr) break;
-      auto* start = found + kBanner.size();
-      rest = kj::arrayPtr(start, part.end());
+      rest = rest.slice(static_cast<size_t>(found - rest.begin()) + kBanner.size(), rest.size());
       size_t length = 0;
       while (length < rest.size() && length <= kMostRelease && rest[length] > ' ') ++length;
       bool whole = length < rest.size() && length <= kMostRelease && rest[length] == ' ';

@@ -222,7 +222,7 @@ kj::Maybe<FileRange> findKernelPayload(int file, uint64_t size) {
   if (size < kHead) return nullptr;
   kj::byte head[kHead];
   readAt(file, 0, head);
-  if (head[0x1fe] != 0x55 || head[0x1ff] != 0xaa || memcmp(head + 0x202, "HdrS", 4) != 0) {
+  if (head[0x1fe] != 0x55 || head[0x1ff] != 0xaa || memcmp(&head[0x202], "HdrS", 4) != 0) {
     return nullptr;
   }
   auto word = [&](size_t at) { return littleEndian(kj::arrayPtr(head, kHead).slice(at, at + 4)); };

@@ -1,8 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <malloc.h>
-
-#include <kj/debug.h>
-
 #include "imaged/digest.h"
 #include "imaged/unpack/unpack-worker.h"
 #include "sandbox-policies/imaged-unpack-policy.h"
@@ -20,9 +16,6 @@ int main() {
   auto connection = passed.take("connection");
   passed.expectAllTaken();
   Sha256::prepare();
-  // One heap for all threads: each of its own would keep what it once had, and would ask a file of
-  // /proc before it gave any back, which the sandbox takes for an attack.
-  KJ_REQUIRE(mallopt(M_ARENA_MAX, 1) == 1);
 
   ConnectionLimits limits;
   // Every layer of an image and every output is a descriptor of one message.

@@ -25,27 +25,25 @@ SqfsFile::SqfsFile(int fd, uint64_t size) : fd(fd), size(size) {
   base.base.copy = [](const sqfs_object_t*) -> sqfs_object_t* { return nullptr; };
   base.read_at = [](sqfs_file_t* file, sqfs_u64 offset, void* buffer, size_t count) {
     auto* self = reinterpret_cast<SqfsFile*>(file);
-    auto* out = static_cast<char*>(buffer);
-    while (count > 0) {
-      ssize_t n = pread(self->fd, out, count, static_cast<off_t>(offset));
+    auto out = kj::arrayPtr(static_cast<char*>(buffer), count);
+    while (out.size() > 0) {
+      ssize_t n = pread(self->fd, out.begin(), out.size(), static_cast<off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) return static_cast<int>(n < 0 ? SQFS_ERROR_IO : SQFS_ERROR_OUT_OF_BOUNDS);
-      out += n;
+      out = out.slice(static_cast<size_t>(n), out.size());
       offset += static_cast<uint64_t>(n);
-      count -= static_cast<size_t>(n);
     }
     return 0;
   };
   base.write_at = [](sqfs_file_t* file, sqfs_u64 offset, const void* buffer, size_t count) {
     auto* self = reinterpret_cast<SqfsFile*>(file);
-    auto* in = static_cast<const char*>(buffer);
-    while (count > 0) {
-      ssize_t n = pwrite(self->fd, in, count, static_cast<off_t>(offset));
+    auto in = kj::arrayPtr(static_cast<const char*>(buffer), count);
+    while (in.size() > 0) {
+      ssize_t n = pwrite(self->fd, in.begin(), in.size(), static_cast<off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return static_cast<int>(SQFS_ERROR_IO);
-      in += n;
+      in = in.slice(static_cast<size_t>(n), in.size());
       offset += static_cast<uint64_t>(n);
-      count -= static_cast<size_t>(n);
     }
     self->size = kj::max(self->size, offset);
     return 0;

@@ -56,7 +56,7 @@ kj::Maybe<TarForm> tarForm(const UstarHeader& header) {
 }
 
 bool checksumHolds(const UstarHeader& header) {
-  auto* bytes = reinterpret_cast<const unsigned char*>(&header);
+  auto bytes = kj::arrayPtr(&header, 1).asBytes();
   size_t begin = offsetof(UstarHeader, checksum);
   int64_t sum = 0;
   for (size_t i = 0; i < kTarBlock; ++i) {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <array>
+
 #include <kj/debug.h>
 
 #include "imaged/unpack/pax-records.h"
@@ -84,7 +86,7 @@ void TarReader::skip(uint64_t count) {
 }
 
 // False at the end of the source; a part of a block is an error.
-bool TarReader::readBlock(kj::byte* block) {
+bool TarReader::readBlock(kj::ArrayPtr<kj::byte> block) {
   size_t have = 0;
   while (have < kTarBlock) {
     auto bytes = source.peek();
@@ -93,7 +95,7 @@ bool TarReader::readBlock(kj::byte* block) {
       errors.reject("the archive is cut off in a header");
     }
     size_t step = kj::min(bytes.size(), kTarBlock - have);
-    memcpy(block + have, bytes.begin(), step);
+    memcpy(block.slice(have, kTarBlock).begin(), bytes.begin(), step);
     source.consume(step);
     have += step;
   }
@@ -108,7 +110,7 @@ kj::Array<kj::byte> TarReader::readMeta(uint64_t size) {
     auto bytes = source.peek();
     if (bytes.size() == 0) errors.reject("the archive is cut off in an extended header");
     size_t step = kj::min(bytes.size(), result.size() - have);
-    memcpy(result.begin() + have, bytes.begin(), step);
+    memcpy(result.slice(have, result.size()).begin(), bytes.begin(), step);
     source.consume(step);
     have += step;
   }
@@ -141,13 +143,11 @@ kj::Maybe<TarEntry> TarReader::next() {
   for (;;) {
     Header header;
     static_assert(sizeof header.fields == kTarBlock);
-    if (!readBlock(reinterpret_cast<kj::byte*>(&header.fields))) {
+    if (!readBlock(kj::arrayPtr(&header.fields, 1).asBytes())) {
       errors.reject("the archive has no end");
     }
     bool zero = true;
-    for (size_t i = 0; i < kTarBlock; ++i) {
-      zero = zero && reinterpret_cast<const kj::byte*>(&header.fields)[i] == 0;
-    }
+    for (kj::byte b : kj::arrayPtr(&header.fields, 1).asBytes()) zero = zero && b == 0;
     if (zero) {
       if (pax != nullptr || longName != nullptr || longLink != nullptr) {
         errors.reject("an extended header belongs to no entry");
@@ -198,8 +198,7 @@ void TarReader::readSparseFields(const Header& header, SparseMap& map) {
   bool good = map.addFields(field(head.pieces));
   for (bool more = head.isExtended != 0; good && more;) {
     GnuSparseExtension extension;
-    if (!readBlock(reinterpret_cast<kj::byte*>(&extension)))
-      errors.reject("the archive is cut off");
+    if (!readBlock(kj::arrayPtr(&extension, 1).asBytes())) errors.reject("the archive is cut off");
     good = map.addFields(field(extension.pieces));
     more = extension.isExtended != 0;
   }
@@ -213,7 +212,7 @@ uint64_t TarReader::readSparseMap(SparseMap& map, uint64_t stored) {
   uint64_t read = 0;
   kj::Maybe<uint64_t> left;  // numbers to come, two a piece
   uint64_t offset = 0;
-  char digits[20];
+  std::array<char, 20> digits;
   size_t count = 0;
   for (;;) {
     if (read + kTarBlock > stored || !readBlock(block))
@@ -221,12 +220,12 @@ uint64_t TarReader::readSparseMap(SparseMap& map, uint64_t stored) {
     read += kTarBlock;
     for (kj::byte b : block) {
       if (b != '\n') {
-        if (count == sizeof digits) errors.reject("the map of the sparse file is wrong");
+        if (count == digits.size()) errors.reject("the map of the sparse file is wrong");
         digits[count++] = static_cast<char>(b);
         continue;
       }
       uint64_t number = 0;
-      KJ_IF_MAYBE (value, paxNumber(kj::arrayPtr(digits, count))) {
+      KJ_IF_MAYBE (value, paxNumber(kj::arrayPtr(digits.data(), count))) {
         number = *value;
       } else {
         errors.reject("the map of the sparse file is wrong");

@@ -82,7 +82,7 @@ class TarReader {
   uint64_t fileSize = 0;  // of a sparse file
   size_t pending = 0;     // handed out by content(), not yet consumed
 
-  bool readBlock(kj::byte* block);
+  bool readBlock(kj::ArrayPtr<kj::byte> block);
   kj::Array<kj::byte> readMeta(uint64_t size);
   void skip(uint64_t count);
   void finishContent();

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <span>
+
 #include <kj/debug.h>
 #include <kj/thread.h>
 #include <kj/vector.h>
@@ -65,8 +67,8 @@ struct Level {
           sum.update(salt);
           sum.update(input.slice(j * kBlock, (j + 1) * kBlock));
           auto digest = sum.finish();
-          memcpy(output.begin() + i * kBlock + j * kDigestBytes, digest.bytes().begin(),
-                 kDigestBytes);
+          auto place = output.slice(i * kBlock + j * kDigestBytes, output.size());
+          memcpy(place.begin(), digest.bytes().begin(), kDigestBytes);
         }
       }
       writeAt(to, target + batch * kBlock, output.slice(0, count * kBlock));
@@ -100,8 +102,9 @@ struct Level {
 void makeUuid(kj::ArrayPtr<const kj::byte> salt, kj::byte (&uuid)[16]) {
   auto digest = Digest::of(salt);
   memcpy(uuid, digest.bytes().begin(), sizeof uuid);
-  uuid[6] = static_cast<kj::byte>((uuid[6] & 0x0f) | 0x80);
-  uuid[8] = static_cast<kj::byte>((uuid[8] & 0x3f) | 0x80);
+  std::span fields(uuid);
+  fields[6] = static_cast<kj::byte>((fields[6] & 0x0f) | 0x80);
+  fields[8] = static_cast<kj::byte>((fields[8] & 0x3f) | 0x80);
 }
 
 }  // namespace

@@ -42,18 +42,18 @@ kj::Array<kj::byte> tarHeader(kj::StringPtr path, uint64_t size) {
   KJ_REQUIRE(path.size() > 0 && path.size() <= kNameLength, "the path does not fit", path);
   auto block = kj::heapArray<kj::byte>(kTarRecord);
   memset(block.begin(), 0, block.size());
-  memcpy(block.begin() + kName, path.begin(), path.size());
+  memcpy(block.slice(kName, kMode).begin(), path.begin(), path.size());
   octal(block.slice(kMode, kUser), 0644);
   octal(block.slice(kUser, kGroup), 0);
   octal(block.slice(kGroup, kSize), 0);
   sizeField(block.slice(kSize, kSize + kSizeLength), size);
   octal(block.slice(kTime, kChecksum), 0);
   block[kType] = '0';
-  memcpy(block.begin() + kMagic,
+  memcpy(block.slice(kMagic, kMagic + 8).begin(),
          "ustar\0"
          "00",
          8);
-  memset(block.begin() + kChecksum, ' ', kType - kChecksum);
+  memset(block.slice(kChecksum, kType).begin(), ' ', kType - kChecksum);
   uint64_t sum = 0;
   for (auto byte : block) sum += byte;
   octal(block.slice(kChecksum, kChecksum + 7), sum);
