@@ -115,12 +115,20 @@ class SquashfsWriter final : public TreeWriter {
     attributes = sqfs_xattr_writer_create(0);
   }
 
+  ~SquashfsWriter() noexcept(false) override {
+    // The processor frees its blocks as they are done with, and forgets those under way at its end.
+    if (processor.get() == nullptr) return;
+    if (fileIsOpen) sqfs_block_processor_end_file(processor.get());
+    sqfs_block_processor_sync(processor.get());
+  }
+
   Content takesContent() const override { return Content::beforeTree; }
 
   void beginContent(ContentId id) override {
     auto& inode = inodes.add();
     contents.insert(id, &inode);
     checkSqfs(sqfs_block_processor_begin_file(processor.get(), &inode, nullptr, 0), "file");
+    fileIsOpen = true;
   }
   void endContent() override { endFile(); }
 
@@ -135,7 +143,10 @@ class SquashfsWriter final : public TreeWriter {
   void append(kj::ArrayPtr<const kj::byte> bytes) override {
     checkSqfs(sqfs_block_processor_append(processor.get(), bytes.begin(), bytes.size()), "content");
   }
-  void endFile() override { checkSqfs(sqfs_block_processor_end_file(processor.get()), "file"); }
+  void endFile() override {
+    fileIsOpen = false;
+    checkSqfs(sqfs_block_processor_end_file(processor.get()), "file");
+  }
 
   uint64_t finish() override {
     checkSqfs(sqfs_block_processor_finish(processor.get()), "blocks");
@@ -180,6 +191,7 @@ class SquashfsWriter final : public TreeWriter {
   kj::HashMap<ContentId, sqfs_inode_generic_t**> contents;
   Sqfs<sqfs_block_processor_t> processor;
   ImageTree* tree = nullptr;
+  bool fileIsOpen = false;
   uint32_t numbers = 0;
 
   // Neighbours get neighbouring numbers: that is what directory entries are short by.

@@ -209,6 +209,11 @@ Leftovers Leftovers::now() {
   result.links.merge(lines(
       run({"nsenter", "-t", agent, "-n", "sh", "-c", "cut -d: -f1 -s /proc/self/net/dev"}).out));
   result.xenstore = xenstorePaths();
+  // Directories of all domains, made with the first one.
+  for (auto kept : {"/vm", "/local/domain/0/backend", "/local/domain/0/backend/vbd",
+                    "/local/domain/0/backend/vif"}) {
+    result.xenstore.erase(kept);
+  }
   result.mounts = lines(readFile("/proc/self/mounts"));
   // How many of each kind: their numbers go up for ever, and one link is always kept ahead.
   for (auto kind : {"link", "unpack", "fetch"}) {
