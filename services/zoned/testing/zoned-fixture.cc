@@ -147,10 +147,12 @@ ZonedProcess::Running ZonedProcess::begin(std::initializer_list<kj::StringPtr> a
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
+    // By descriptor: the other user may not be let into the directories above the build.
+    int program = open(BULKHEAD_BINARY, O_RDONLY | O_CLOEXEC);
     if (runAs != geteuid() && (setgroups(0, nullptr) != 0 || setresuid(runAs, runAs, runAs) != 0)) {
       _exit(126);
     }
-    execv(BULKHEAD_BINARY, argv.begin());
+    fexecve(program, argv.begin(), environ);
     _exit(127);
   }
   auto child = kj::heap<Child>(io.unixEventPort, pid);
