@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "netd/test/net-stack.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
@@ -69,16 +70,34 @@ void DaemonProcess::start(kj::StringPtr binary, kj::ArrayPtr<const kj::StringPtr
                           kj::ArrayPtr<const int> fds, kj::StringPtr directory,
                           kj::Maybe<const NetworkNamespace&> where) {
   KJ_REQUIRE(child == 0);
+  // The program by descriptor: the daemons' user may not be let into the folders above the build.
+  int raw;
+  KJ_SYSCALL(raw = open(binary.cStr(), O_RDONLY | O_CLOEXEC), binary);
+  kj::AutoCloseFd opened(raw);
+  // Ends at the exec, or says why there was none: nobody would answer the tests' calls.
+  int ends[2];
+  KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
+  kj::AutoCloseFd failure(ends[0]);
+  kj::AutoCloseFd failed(ends[1]);
   KJ_SYSCALL(child = fork());
-  if (child != 0) return;
+  if (child != 0) {
+    failed = nullptr;
+    int error = 0;
+    if (read(failure, &error, sizeof(error)) == 0) return;
+    waitpid(child, nullptr, 0);
+    child = 0;
+    KJ_FAIL_SYSCALL("exec", error, binary);
+  }
   KJ_IF_MAYBE (network, where) {
     network->enter();
   }
   // Above the range that is about to be filled.
   kj::Vector<int> copies;
   for (int fd : fds) copies.add(fcntl(fd, F_DUPFD, 100));
+  int program = fcntl(opened, F_DUPFD_CLOEXEC, 100);
+  int report = fcntl(failed, F_DUPFD_CLOEXEC, 100);
   for (size_t i = 0; i < copies.size(); ++i) dup2(copies[i], static_cast<int>(i) + 3);
-  close_range(static_cast<unsigned>(fds.size()) + 3, ~0u, 0);
+  close_range(static_cast<unsigned>(fds.size()) + 3, ~0u, CLOSE_RANGE_CLOEXEC);
   auto joined = kj::strArray(names, ":");
   setenv("LISTEN_FDS", kj::str(fds.size()).cStr(), 1);
   setenv("LISTEN_FDNAMES", joined.cStr(), 1);
@@ -88,7 +107,10 @@ void DaemonProcess::start(kj::StringPtr binary, kj::ArrayPtr<const kj::StringPtr
   setenv("CONFIGURATION_DIRECTORY", directory.cStr(), 1);
   becomeDaemonUser(where == nullptr ? 0 : 1u << CAP_NET_ADMIN);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  execl(binary.cStr(), binary.cStr(), nullptr);
+  char* argv[] = {const_cast<char*>(binary.cStr()), nullptr};
+  fexecve(program, argv, environ);
+  int error = errno;
+  (void)write(report, &error, sizeof(error));
   _exit(127);
 }
 
