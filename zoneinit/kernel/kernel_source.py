@@ -44,7 +44,8 @@ def build(work: pathlib.Path, cache: pathlib.Path) -> Kernel:
     subprocess.run(["patch", "-d", tree, "-p1", "-s", "-i", patch], check=True)
   (tree / "certs/signing_key.pem").write_bytes(_signing_key(cache))
   make = ["make", "-C", tree, f"-j{os.cpu_count()}"]
-  environment = os.environ | IDENTITY
+  # Debian's warnings are not ours to read, and looking for them is a fourteenth of the build.
+  environment = os.environ | IDENTITY | {"KCFLAGS": "-w"}
   subprocess.run([*make, f"KCONFIG_ALLCONFIG={HERE / 'zone.config'}", "allnoconfig"], check=True,
                  env=environment, stdout=subprocess.DEVNULL)
   require_config(HERE / "zone.config", tree / ".config")
