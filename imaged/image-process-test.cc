@@ -98,17 +98,26 @@ class ImageTest : public ImagedTest {
   }
 };
 
-TEST_F(ImageTest, ACachedImageIsThereInFiveMilliseconds) {
+TEST_F(ImageTest, ACachedImageNeedsNoWorker) {
   auto name = layout(container(), "app");
   pull(name);
-  auto& clock = kj::systemPreciseMonotonicClock();
-  auto fastest = 1 * kj::SECONDS;
-  for (uint i = 0; i < 20; ++i) {
-    auto begun = clock.now();
-    pull(name).rootFileSystemRequest().send().wait(io.waitScope);
-    fastest = kj::min(fastest, clock.now() - begun);
+  auto before = unpackWorkers();
+  EXPECT_GT(before, 0u);
+  pull(name).rootFileSystemRequest().send().wait(io.waitScope);
+  EXPECT_EQ(unpackWorkers(), before);
+}
+
+// Twice as many descriptors would be on their way as one message carries.
+TEST_F(ImageTest, AsManyLayersAsAnImageMayHave) {
+  constexpr uint kLayers = 200;
+  TestImage image;
+  for (uint i = 0; i < kLayers; ++i) {
+    image.layer(TarBuilder().file(kj::str("f", i), kj::str(i)).finish());
   }
-  EXPECT_LT(fastest / kj::MICROSECONDS, 5000);
+  auto pulled = pull(layout(image, "many"));
+  EXPECT_EQ(readRoot(pulled, "f0"), "0");
+  EXPECT_EQ(readRoot(pulled, "f199"), "199");
+  EXPECT_EQ(problems(pulled), "");
 }
 
 TEST_F(ImageTest, DetailsSayWhatIsStored) {
@@ -236,6 +245,22 @@ TEST_F(ImageTest, ExportAndImportKeepEveryByte) {
     EXPECT_EQ(its.getInfo().getManifestDigest(), digest);
   }
   EXPECT_EQ(readRoot(pull("localhost/again:1", schema::PullPolicy::NEVER), "bin/app"), "one");
+}
+
+// Their names do not fit into a plain header.
+TEST_F(ImageTest, ExportAndImportKeepLayersNamedBySha512) {
+  TestImage own;
+  own.layerDigests = DigestAlgorithm::sha512;
+  own.layer(TarBuilder().file("etc", "two").finish());
+  auto image = pull(layout(own, "app"));
+  auto tar = openFile(directory.path("exported.tar"), O_RDWR | O_CREAT);
+  writeLayoutArchive(image, kj::str("v1"), tar).wait(io.waitScope);
+  KJ_SYSCALL(lseek(tar, 0, SEEK_SET));
+  auto again = importFrom(tar, "localhost/again:1");
+  EXPECT_EQ(readRoot(again, "etc"), "two");
+  EXPECT_EQ(problems(again), "");
+  auto listing = runForOutput({"tar", "-tf", directory.path("exported.tar")});
+  EXPECT_TRUE(strstr(listing.cStr(), "blobs/sha512/") != nullptr) << listing.cStr();
 }
 
 TEST_F(ImageTest, ImportsWhatSkopeoSaves) {

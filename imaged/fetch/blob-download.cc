@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "imaged/fetch/registry-client.h"
-#include "imaged/write-at.h"
+#include "imaged/fetch/blob-download.h"
+
+#include "imaged/file-bytes.h"
+#include "services/runtime/failure.h"
 
 namespace bulkhead {
 

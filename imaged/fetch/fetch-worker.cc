@@ -145,9 +145,7 @@ kj::Promise<void> FetchWorkerImpl::fetchBlob(FetchBlobContext context) {
     co_return;
   }
   auto fd = co_await takeFd(params.getInto(), "blob");
-  kj::Maybe<schema::ProgressSink::Client> sink;
-  if (params.hasProgress()) sink = params.getProgress();
-  Progress progress(timer, kj::mv(sink));
+  Progress progress(timer, progressSinkOf(params));
   BlobDownload blob(digest, request.getSize(), fd, progress);
   co_await source.getBlob(blob);
   context.getResults().setVerified(digest.bytes());

@@ -183,11 +183,9 @@ kj::Promise<void> ImageImpl::layer(LayerContext context) {
 
 kj::Promise<void> ImageImpl::verify(VerifyContext context) {
   auto params = context.getParams();
-  kj::Maybe<schema::ProgressSink::Client> sink;
-  if (params.hasProgress()) sink = params.getProgress();
   // It may have been published anew since.
   auto image = KJ_ASSERT_NONNULL(services.index.findImage(name()), "a held image is gone");
-  ImageVerifier verifier(services, kj::mv(image), kj::mv(sink));
+  ImageVerifier verifier(services, kj::mv(image), progressSinkOf(params));
   auto checks = co_await verifier.run();
   auto out = context.getResults().initReport().initChecks(static_cast<uint>(checks.size()));
   for (uint i = 0; i < out.size(); ++i) {

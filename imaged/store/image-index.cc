@@ -7,7 +7,6 @@
 #include <capnp/serialize.h>
 #include <kj/debug.h>
 
-#include "imaged/read-file.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead {
@@ -63,7 +62,7 @@ ImageIndex::ImageIndex(StoreDirectory& directory, Log& log) : directory(director
 void ImageIndex::loadImages() {
   for (auto& name : directory.list("images")) {
     try {
-      auto bytes = readWholeFile(directory.openImageFile(name, "record"), 64u << 20, name);
+      auto bytes = directory.readRecord(name);
       auto stored = kj::refcounted<StoredImage>(kj::str(name), wordsOf(bytes));
       images.insert(kj::str(name),
                     Image{kj::mv(stored), directory.imageBytes(name), directory.lastUse(name)});
@@ -172,7 +171,7 @@ kj::Own<StoredImage> ImageIndex::publish(Staging& staging, kj::StringPtr name,
   }
   auto stored = kj::refcounted<StoredImage>(kj::str(name), capnp::messageToFlatArray(record));
   {
-    kj::FdOutputStream out(staging.create("record"));
+    kj::FdOutputStream out(staging.create(kRecordFile));
     capnp::writeMessage(out, record);
   }
   directory.publishBlobs(staged);

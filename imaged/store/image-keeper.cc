@@ -17,10 +17,6 @@ struct Shared : public kj::Refcounted {
   PullServices services;
   ImageMaker images;
   Log& log;
-
-  Reference parse(kj::StringPtr text) {
-    return Reference::parse(text, services.config.defaultRegistry);
-  }
 };
 
 // One import; the job ends with it.
@@ -31,7 +27,7 @@ class ImportServer final : public schema::ImageImport::Server {
       : shared(kj::mv(shared)),
         reference(kj::mv(referenceParam)),
         job(kj::refcounted<PullJob>(this->shared->services,
-                                    this->shared->parse(reference.canonical()))),
+                                    this->shared->services.parse(reference.canonical()))),
         listener(job->listen(kj::mv(progress))) {
     job->startArchive(kj::mv(archive));
   }
@@ -55,7 +51,7 @@ class KeeperServer final : public schema::ImageKeeper::Server {
   explicit KeeperServer(kj::Own<Shared> shared) : shared(kj::mv(shared)) {}
 
   kj::Promise<void> remove(RemoveContext context) override {
-    auto reference = shared->parse(context.getParams().getReference());
+    auto reference = shared->services.parse(context.getParams().getReference());
     shared->services.index.removeReference(reference);
     shared->log.info("forgot an image", {field("IMAGE", reference.canonical())});
     return kj::READY_NOW;
@@ -78,21 +74,19 @@ class KeeperServer final : public schema::ImageKeeper::Server {
 
   kj::Promise<void> importArchive(ImportArchiveContext context) override {
     auto params = context.getParams();
-    auto reference = shared->parse(params.getReference());
+    auto reference = shared->services.parse(params.getReference());
     if (reference.source != Reference::Source::registry) {
       fail(FailureCode::INVALID, reference.canonical(), "an imported image needs a name of its own",
            "such as localhost/app:1");
     }
-    kj::Maybe<schema::ProgressSink::Client> progress;
-    if (params.hasProgress()) progress = params.getProgress();
     int ends[2];
     KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
     kj::AutoCloseFd read(ends[0]);
     kj::AutoCloseFd write(ends[1]);
     auto results = context.getResults();
     results.setInput(makeFile(kj::mv(write)));
-    results.setWork(kj::heap<ImportServer>(kj::addRef(*shared), kj::mv(reference), kj::mv(progress),
-                                           kj::mv(read)));
+    results.setWork(kj::heap<ImportServer>(kj::addRef(*shared), kj::mv(reference),
+                                           progressSinkOf(params), kj::mv(read)));
     return kj::READY_NOW;
   }
 

@@ -9,14 +9,6 @@
 #include "services/runtime/files.h"
 
 namespace bulkhead {
-namespace {
-
-kj::Maybe<schema::ProgressSink::Client> sinkOf(auto params) {
-  if (!params.hasProgress()) return nullptr;
-  return params.getProgress();
-}
-
-}  // namespace
 
 // A job and its place in the list: both end with the last caller.
 class ImageStoreImpl::SharedJob {
@@ -43,10 +35,6 @@ ImageStoreImpl::ImageStoreImpl(PullServices services, const LayoutRoots& layouts
       running(kj::refcounted<Running>()),
       sealedFiles(services.timer) {}
 
-Reference ImageStoreImpl::parse(kj::StringPtr text) {
-  return Reference::parse(text, services.config.defaultRegistry);
-}
-
 schema::Image::Client ImageStoreImpl::imageOf(ImageIndex::Named named) {
   ImageServices own{services.provider, services.timer, services.directory, services.index};
   return images.add(kj::heap<ImageImpl>(own, kj::mv(named)));
@@ -62,7 +50,7 @@ schema::Image::Client ImageStoreImpl::imageOf(const Reference& reference) {
 
 kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
   auto params = context.getParams();
-  auto reference = parse(params.getReference());
+  auto reference = services.parse(params.getReference());
   auto options = params.getOptions();
   auto wanted = PlatformName::resolve(options.getPlatform());
 
@@ -93,7 +81,7 @@ kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
   KJ_IF_MAYBE (found, running->jobs.find(key)) {
     job = kj::addRef(**found);
   } else {
-    job = kj::refcounted<PullJob>(services, parse(params.getReference()));
+    job = kj::refcounted<PullJob>(services, services.parse(params.getReference()));
     if (reference.source == Reference::Source::layout) {
       job->startLayout(options.getPlatform(), layouts.open(reference));
     } else {
@@ -102,7 +90,7 @@ kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
     running->jobs.insert(kj::str(key), job.get());
   }
   SharedJob shared(kj::addRef(*running), kj::mv(key), kj::mv(job));
-  auto listener = (*shared).listen(sinkOf(params));
+  auto listener = (*shared).listen(progressSinkOf(params));
   auto image = co_await (*shared).result();
   log.info("pulled", {field("IMAGE", reference.canonical()),
                       field("MANIFEST", image->resolved().getManifestDigest())});
@@ -111,9 +99,9 @@ kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
 
 kj::Promise<void> ImageStoreImpl::importLayout(ImportLayoutContext context) {
   auto params = context.getParams();
-  auto reference = parse(params.getReference());
-  PullJob job(services, parse(params.getReference()));
-  auto listener = job.listen(sinkOf(params));
+  auto reference = services.parse(params.getReference());
+  PullJob job(services, services.parse(params.getReference()));
+  auto listener = job.listen(progressSinkOf(params));
   capnp::MallocMessageBuilder platform;
   job.startLayout(platform.initRoot<schema::ImagePlatform>(), Layout(params.getLayout()));
   auto image = co_await job.result();
@@ -123,7 +111,7 @@ kj::Promise<void> ImageStoreImpl::importLayout(ImportLayoutContext context) {
 }
 
 kj::Promise<void> ImageStoreImpl::find(FindContext context) {
-  context.getResults().setImage(imageOf(parse(context.getParams().getReference())));
+  context.getResults().setImage(imageOf(services.parse(context.getParams().getReference())));
   return kj::READY_NOW;
 }
 
@@ -135,7 +123,7 @@ kj::Promise<void> ImageStoreImpl::list(ListContext context) {
 }
 
 kj::Promise<void> ImageStoreImpl::remove(RemoveContext context) {
-  services.index.removeReference(parse(context.getParams().getReference()));
+  services.index.removeReference(services.parse(context.getParams().getReference()));
   return kj::READY_NOW;
 }
 

@@ -40,7 +40,6 @@ class ImageStoreImpl final : public schema::ImageStore::Server {
   capnp::CapabilityServerSet<schema::Image> images;
   SealedFiles sealedFiles;
 
-  Reference parse(kj::StringPtr text);
   schema::Image::Client imageOf(ImageIndex::Named named);
   schema::Image::Client imageOf(const Reference& reference);
   kj::Promise<ImageImpl*> imageBehind(schema::Image::Client image, schema::ImageType type);

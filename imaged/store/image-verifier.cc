@@ -4,16 +4,10 @@
 #include <kj/debug.h>
 #include <kj/map.h>
 
-#include "imaged/read-file.h"
 #include "imaged/store/packed-files.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead {
-namespace {
-
-constexpr size_t kMostRecord = 64u << 20;
-
-}  // namespace
 
 ImageVerifier::ImageVerifier(ImageServices services, kj::Own<StoredImage> imageParam,
                              kj::Maybe<schema::ProgressSink::Client> sink)
@@ -32,14 +26,12 @@ void ImageVerifier::checkDocuments() {
   bool sound = false;
   kj::String problem;
   try {
-    auto bytes = readWholeFile(services.directory.openImageFile(image->name(), "record"),
-                               kMostRecord, "record");
-    sound = bytes == image->bytes();
+    sound = services.directory.readRecord(image->name()) == image->bytes();
     if (!sound) problem = kj::str("the record on the disk is another one than was read");
   } catch (...) {
     problem = kj::str(failureOf(kj::getCaughtExceptionAsKj()).message);
   }
-  note("record", sound ? Result::INTACT : Result::DAMAGED, problem);
+  note(kRecordFile, sound ? Result::INTACT : Result::DAMAGED, problem);
   auto check = [&](kj::StringPtr subject, kj::StringPtr digest,
                    kj::ArrayPtr<const kj::byte> bytes) {
     bool right = Digest::parse(digest, subject).names(bytes);
@@ -50,43 +42,39 @@ void ImageVerifier::checkDocuments() {
   check("configuration", resolved.getConfigDigest(), resolved.getConfig());
 }
 
-kj::Promise<ImageVerifier::Result> ImageVerifier::compare(kj::AutoCloseFd file,
-                                                          kj::StringPtr subject,
-                                                          kj::StringPtr digest, uint64_t size) {
+kj::Promise<ImageVerifier::Result> ImageVerifier::checkFile(kj::StringPtr subject,
+                                                            kj::StringPtr digest, uint64_t size,
+                                                            kj::Function<kj::AutoCloseFd()> open) {
+  kj::AutoCloseFd file;
+  try {
+    file = open();
+  } catch (...) {
+    note(subject, Result::MISSING, failureOf(kj::getCaughtExceptionAsKj()).message);
+    co_return Result::MISSING;
+  }
   auto got = co_await files.digest(kj::mv(file), subject, digest, progress.forwarder());
-  bool right = got.digest == digest && got.size == size;
-  note(subject, right ? Result::INTACT : Result::DAMAGED,
-       right ? kj::String() : kj::str("it has ", got.size, " bytes with the digest ", got.digest));
-  co_return right ? Result::INTACT : Result::DAMAGED;
+  if (got.digest == digest && got.size == size) {
+    note(subject, Result::INTACT);
+    co_return Result::INTACT;
+  }
+  note(subject, Result::DAMAGED,
+       kj::str("it has ", got.size, " bytes with the digest ", got.digest));
+  co_return Result::DAMAGED;
 }
 
 kj::Promise<void> ImageVerifier::checkPackedFile(schema::PackedFile::Reader file) {
-  kj::Maybe<kj::AutoCloseFd> opened;
-  try {
-    opened = services.directory.openImageFile(image->name(), file.getName());
-  } catch (...) {
-    note(file.getName(), Result::MISSING, failureOf(kj::getCaughtExceptionAsKj()).message);
-  }
-  KJ_IF_MAYBE (fd, opened) {
-    auto result = co_await compare(kj::mv(*fd), file.getName(), file.getDigest(), file.getSize());
-    if (result == Result::INTACT) co_return;
-  }
-  services.index.markDamaged(image->name());
+  auto result = co_await checkFile(file.getName(), file.getDigest(), file.getSize(), [&]() {
+    return services.directory.openImageFile(image->name(), file.getName());
+  });
+  if (result != Result::INTACT) services.index.markDamaged(image->name());
 }
 
 kj::Promise<void> ImageVerifier::checkLayer(schema::Layer::Reader layer) {
   auto subject = kj::str("layer ", layer.getDigest());
   auto digest = Digest::parse(layer.getDigest(), image->name());
-  kj::Maybe<kj::AutoCloseFd> opened;
-  try {
-    opened = services.directory.openBlob(digest.hex());
-  } catch (...) {
-    note(subject, Result::MISSING, failureOf(kj::getCaughtExceptionAsKj()).message);
-  }
-  KJ_IF_MAYBE (fd, opened) {
-    auto result = co_await compare(kj::mv(*fd), subject, layer.getDigest(), layer.getSize());
-    if (result == Result::INTACT) co_return;
-  }
+  auto result = co_await checkFile(subject, layer.getDigest(), layer.getSize(),
+                                   [&]() { return services.directory.openBlob(digest.hex()); });
+  if (result == Result::INTACT) co_return;
   services.index.markBlobDamaged(digest);
   services.index.markDamaged(image->name());
 }

@@ -33,8 +33,8 @@ class ImageVerifier {
   void checkDocuments();
   kj::Promise<void> checkPackedFile(schema::PackedFile::Reader file);
   kj::Promise<void> checkLayer(schema::Layer::Reader layer);
-  kj::Promise<Result> compare(kj::AutoCloseFd file, kj::StringPtr subject, kj::StringPtr digest,
-                              uint64_t size);
+  kj::Promise<Result> checkFile(kj::StringPtr subject, kj::StringPtr digest, uint64_t size,
+                                kj::Function<kj::AutoCloseFd()> open);
 };
 
 }  // namespace bulkhead

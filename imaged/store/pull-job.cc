@@ -21,6 +21,9 @@ constexpr uint kLanes = 4;
 // Compressed bytes of one image: a manifest's numbers are a stranger's.
 constexpr uint64_t kMostCompressed = uint64_t{64} << 30;
 
+// Files that a worker packs one image into.
+constexpr size_t kMostOutputs = 4;
+
 // What so many bytes take on a disk, about.
 constexpr uint64_t onDisk(uint64_t bytes) { return (bytes + 4095) / 4096 * 4096; }
 
@@ -232,7 +235,7 @@ kj::Promise<kj::Own<StoredImage>> PullJob::obtain(Reuse reuse) {
     }
   }
   if (missing > 0) services.collector.makeRoom(missing, name);
-  if (present() == nullptr && !mayBeDisk()) co_return co_await packArriving();
+  if (mayPackArriving()) co_return co_await packArriving();
   co_await fetchLayers();
   // Everything is proven by now that the source would give.
   KJ_IF_MAYBE (image, present()) {
@@ -320,6 +323,17 @@ bool PullJob::mayBeDisk() {
   bool bare = resolved().getType() == schema::ImageType::CONTAINER && layers.size() == 1 &&
               container.getEntrypoint().size() == 0 && container.getCommand().size() == 0;
   return bare || resolved().getType() == schema::ImageType::DISK;
+}
+
+// A disk is known for one only when it is there whole. And a layer that arrives takes two of the
+// descriptors that one message carries, so an image of very many layers is packed afterwards.
+bool PullJob::mayPackArriving() {
+  if (present() != nullptr || mayBeDisk()) return false;
+  size_t descriptors = layers.size() + kMostOutputs;
+  for (const auto& layer : layers) {
+    if (layer.same == nullptr && !layer.isComplete) ++descriptors;
+  }
+  return descriptors <= workerLimits().fdsPerMessage;
 }
 
 // Packs layers while they are fetched.

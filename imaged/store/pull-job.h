@@ -21,6 +21,11 @@ struct PullServices {
   StoreDirectory& directory;
   ImageIndex& index;
   Collector& collector;
+
+  // What a caller calls an image. Fails as Reference::parse.
+  Reference parse(kj::StringPtr text) const {
+    return Reference::parse(text, config.defaultRegistry);
+  }
 };
 
 // One image on its way into the store, for any number of callers. Destroying it cancels: the
@@ -83,6 +88,7 @@ class PullJob : public kj::Refcounted {
   kj::Promise<void> fetchLane();
   bool isFetching() const;
   bool mayBeDisk();
+  bool mayPackArriving();
   kj::Promise<kj::Own<StoredImage>> packComplete();
   kj::Promise<kj::Own<StoredImage>> packArriving();
   kj::Promise<kj::Own<StoredImage>> publish(Staging& staging);

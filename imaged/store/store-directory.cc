@@ -12,12 +12,13 @@
 
 #include <kj/debug.h>
 
-#include "imaged/read-file.h"
+#include "imaged/file-bytes.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead {
 namespace {
 
+// A record and a reference; the store wrote them itself.
 constexpr size_t kMostSmallFile = 64u << 20;
 
 [[noreturn]] void failErrno(kj::StringPtr what, int error) {
@@ -230,8 +231,12 @@ void StoreDirectory::write(kj::StringPtr folder, kj::StringPtr name,
   replace(folderFd(folder), name, bytes);
 }
 
+kj::Array<kj::byte> StoreDirectory::readRecord(kj::StringPtr image) {
+  return readWholeFile(openImageFile(image, kRecordFile), kMostSmallFile, image);
+}
+
 void StoreDirectory::writeRecord(kj::StringPtr image, kj::ArrayPtr<const kj::byte> bytes) {
-  replace(openBelow(images, image, O_RDONLY | O_DIRECTORY), "record", bytes);
+  replace(openBelow(images, image, O_RDONLY | O_DIRECTORY), kRecordFile, bytes);
 }
 
 void StoreDirectory::replace(int target, kj::StringPtr name, kj::ArrayPtr<const kj::byte> bytes) {

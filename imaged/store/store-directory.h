@@ -16,6 +16,9 @@
 
 namespace bulkhead {
 
+// An image's record, beside its packed files.
+constexpr kj::StringPtr kRecordFile = "record"_kj;
+
 // A file in the making, invisible until StoreDirectory::publishBlobs names it. Dropping it removes
 // it.
 class StagedFile {
@@ -72,9 +75,8 @@ struct StagedBlob {
 //
 //   blobs/DIGEST       one layer as the registry has it, compressed
 //   images/DIGEST/     one packed image: record, and root.squashfs or system.cpio or disk.img or
-//   the
-//                      parts of a kernel; complete and durable from the moment it has its name. The
-//                      directory's time of change is when the image was used last.
+//                      the parts of a kernel; complete and durable from the moment it has its name.
+//                      The directory's time of change is when the image was used last.
 //   references/NAME    what a reference means; the file's name is the reference's SHA-256
 //   tmp/               whatever is under way; emptied at the start
 //
@@ -97,6 +99,8 @@ class StoreDirectory {
 
   // Syncs the files in it and gives the image its name, in place of one that lies there.
   void publishImage(Staging& staging, kj::StringPtr image);
+
+  kj::Array<kj::byte> readRecord(kj::StringPtr image);
 
   // Replaces an image's record.
   void writeRecord(kj::StringPtr image, kj::ArrayPtr<const kj::byte> bytes);

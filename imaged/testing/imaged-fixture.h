@@ -49,6 +49,7 @@ class ImagedTest : public ::testing::Test {
   kj::String readRoot(schema::Image::Client image, kj::StringPtr path);
 
   uint fetchWorkers() const { return fetch->started(); }
+  uint unpackWorkers() const { return unpack->started(); }
 
   // What the three programs have written to standard error so far.
   kj::String logged() const;

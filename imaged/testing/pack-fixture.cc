@@ -6,9 +6,9 @@
 
 #include <kj/debug.h>
 
+#include "imaged/file-bytes.h"
 #include "imaged/testing/processes.h"
 #include "imaged/testing/tar-builder.h"
-#include "imaged/write-at.h"
 
 namespace bulkhead::testing {
 namespace {

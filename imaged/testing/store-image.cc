@@ -5,7 +5,7 @@
 
 #include <kj/debug.h>
 
-#include "imaged/read-file.h"
+#include "imaged/file-bytes.h"
 #include "imaged/store/packed-files.h"
 
 namespace bulkhead::testing {

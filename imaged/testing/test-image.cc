@@ -31,7 +31,7 @@ TestImage& TestImage::layer(kj::ArrayPtr<const kj::byte> tar, Compression compre
       mediaType = "application/vnd.oci.image.layer.v1.tar+zstd";
       break;
   }
-  auto digest = Digest::of(blob);
+  auto digest = Digest::of(blob, layerDigests);
   layers.add(Layer{kj::mv(blob), digest, Digest::of(tar), mediaType});
   return *this;
 }
@@ -68,23 +68,26 @@ kj::String TestImage::index(kj::StringPtr tag) const {
 
 kj::HashMap<kj::String, kj::Array<kj::byte>> TestImage::blobs() const {
   kj::HashMap<kj::String, kj::Array<kj::byte>> result;
-  auto put = [&](kj::ArrayPtr<const kj::byte> bytes) {
-    result.upsert(Digest::of(bytes).toString(),
-                  kj::heapArray<kj::byte>(bytes.begin(), bytes.size()), [](auto&, auto&&) {});
+  auto put = [&](const Digest& digest, kj::ArrayPtr<const kj::byte> bytes) {
+    result.upsert(digest.toString(), kj::heapArray<kj::byte>(bytes.begin(), bytes.size()),
+                  [](auto&, auto&&) {});
   };
-  for (const auto& each : layers) put(each.blob);
-  put(config().asBytes());
-  put(manifest().asBytes());
+  for (const auto& each : layers) put(each.digest, each.blob);
+  auto configText = config();
+  auto manifestText = manifest();
+  put(Digest::of(configText.asBytes()), configText.asBytes());
+  put(Digest::of(manifestText.asBytes()), manifestText.asBytes());
   return result;
 }
 
 void TestImage::writeLayout(kj::StringPtr directory, kj::StringPtr tag) const {
-  std::filesystem::create_directories(kj::str(directory, "/blobs/sha256").cStr());
   writeFile(kj::str(directory, "/oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}"_kj.asBytes());
   writeFile(kj::str(directory, "/index.json"), index(tag).asBytes());
   for (const auto& blob : blobs()) {
     auto digest = Digest::parse(blob.key, "test");
-    writeFile(kj::str(directory, "/blobs/sha256/", digest.hex()), blob.value);
+    auto folder = kj::str(directory, "/blobs/", digest.algorithmName());
+    std::filesystem::create_directories(folder.cStr());
+    writeFile(kj::str(folder, "/", digest.hex()), blob.value);
   }
 }
 

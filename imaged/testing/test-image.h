@@ -17,8 +17,9 @@ class TestImage {
 
   kj::StringPtr os = "linux";
   kj::StringPtr architecture = "amd64";
-  kj::String process = kj::str("{}");      // the configuration's "config"
-  kj::String annotations = kj::str("{}");  // the manifest's
+  kj::String process = kj::str("{}");                      // the configuration's "config"
+  kj::String annotations = kj::str("{}");                  // the manifest's
+  DigestAlgorithm layerDigests = DigestAlgorithm::sha256;  // of layers yet to be added
 
   TestImage& layer(kj::ArrayPtr<const kj::byte> tar, Compression compression = Compression::gzip);
 

@@ -7,8 +7,8 @@
 
 #include <kj/debug.h>
 
+#include "imaged/file-bytes.h"
 #include "imaged/unpack/tree-writer.h"
-#include "imaged/write-at.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead {

@@ -6,8 +6,8 @@
 
 #include <kj/debug.h>
 
+#include "imaged/file-bytes.h"
 #include "imaged/unpack/layer-stream.h"
-#include "imaged/write-at.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead {

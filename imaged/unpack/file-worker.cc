@@ -2,16 +2,14 @@
 #include "imaged/unpack/file-worker.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <kj/debug.h>
 
 #include "imaged/digest.h"
-#include "imaged/read-file.h"
+#include "imaged/file-bytes.h"
 #include "imaged/unpack/disk-extractor.h"
 #include "imaged/unpack/image-archive.h"
-#include "imaged/write-at.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
 #include "services/runtime/progress.h"
@@ -22,30 +20,11 @@ namespace {
 constexpr size_t kChunk = 1u << 20;
 constexpr uint64_t kMostDocument = 16u << 20;
 
-// Bytes from `position` on; fewer than asked for only at the end of the file.
-size_t readAt(int fd, uint64_t position, kj::ArrayPtr<kj::byte> out, kj::StringPtr what) {
-  size_t have = 0;
-  while (have < out.size()) {
-    ssize_t n = pread(fd, out.slice(have, out.size()).begin(), out.size() - have,
-                      static_cast<off_t>(position + have));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) KJ_FAIL_SYSCALL("pread", errno, what);
-    if (n == 0) break;
-    have += static_cast<size_t>(n);
-  }
-  return have;
-}
-
 void syncFile(int fd, kj::StringPtr what) {
   // After a failed sync nobody knows what is on the disk.
   if (fdatasync(fd) == 0) return;
   if (errno == ENOSPC || errno == EDQUOT) fail(FailureCode::EXHAUSTED, what, "the disk is full");
   KJ_FAIL_SYSCALL("fdatasync", errno, what);
-}
-
-kj::Maybe<schema::ProgressSink::Client> sinkOf(auto params) {
-  if (!params.hasProgress()) return nullptr;
-  return params.getProgress();
 }
 
 }  // namespace
@@ -65,12 +44,12 @@ kj::Promise<void> FileWorkerImpl::copy(CopyContext context) {
   auto expected = Digest::parse(digest, "copy");
   Hash hash(expected.algorithm());
   uint64_t size = params.getSize();
-  Progress progress(timer, sinkOf(params));
+  Progress progress(timer, progressSinkOf(params));
   auto buffer = kj::heapArray<kj::byte>(kChunk);
   uint64_t position = 0;
   for (;;) {
     auto want = static_cast<size_t>(kj::min(size - position + 1, uint64_t{kChunk}));
-    auto count = readAt(from, position, buffer.slice(0, want), digest);
+    auto count = readUpTo(from, position, buffer.slice(0, want));
     if (count > size - position) {
       fail(FailureCode::DIGEST_MISMATCH, digest,
            kj::str("the blob has more than the ", size, " bytes that were announced"));
@@ -100,16 +79,14 @@ kj::Promise<void> FileWorkerImpl::sync(SyncContext context) {
 kj::Promise<void> FileWorkerImpl::digest(DigestContext context) {
   auto params = context.getParams();
   auto file = co_await takeFd(params.getFile(), "file");
-  Progress progress(timer, sinkOf(params));
-  struct stat status;
-  KJ_SYSCALL(fstat(file, &status));
-  auto size = static_cast<uint64_t>(status.st_size);
+  Progress progress(timer, progressSinkOf(params));
+  auto size = sizeOf(file);
   auto buffer = kj::heapArray<kj::byte>(kChunk);
   auto like = params.getLike();
   Hash hash(like.size() == 0 ? DigestAlgorithm::sha256 : Digest::parse(like, "file").algorithm());
   uint64_t position = 0;
   for (;;) {
-    auto count = readAt(file, position, buffer, "file");
+    auto count = readUpTo(file, position, buffer);
     if (count == 0) break;
     hash.update(buffer.slice(0, count));
     position += count;
@@ -139,7 +116,7 @@ kj::Promise<void> FileWorkerImpl::extractDisk(ExtractDiskContext context) {
   auto params = context.getParams();
   auto blob = co_await takeFd(params.getLayer().getBlob(), "layer");
   auto into = co_await takeFd(params.getInto(), "disk");
-  Progress progress(timer, sinkOf(params));
+  Progress progress(timer, progressSinkOf(params));
   auto disk = co_await bulkhead::extractDisk(timer, blob, params.getLayer().getLayer(), into,
                                              params.getMaxBytes(), progress);
   auto results = context.getResults();

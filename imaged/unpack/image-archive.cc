@@ -8,9 +8,9 @@
 #include <kj/map.h>
 
 #include "imaged/digest.h"
+#include "imaged/file-bytes.h"
 #include "imaged/json.h"
 #include "imaged/unpack/tar-reader.h"
-#include "imaged/write-at.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
 

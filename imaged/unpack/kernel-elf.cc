@@ -10,8 +10,7 @@
 #include <kj/debug.h>
 #include <kj/vector.h>
 
-#include "imaged/read-at.h"
-#include "imaged/write-at.h"
+#include "imaged/file-bytes.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead {
@@ -36,18 +35,6 @@ T readObject(int file, FileRange source, uint64_t offset, kj::StringPtr rule) {
   readAt(file, source.offset + offset,
          kj::arrayPtr(reinterpret_cast<kj::byte*>(&result), sizeof result));
   return result;
-}
-
-void copy(int file, uint64_t from, uint64_t to, uint64_t length) {
-  auto buffer = kj::heapArray<kj::byte>(kj::min(kBuffer, kj::max(length, uint64_t{1})));
-  while (length > 0) {
-    auto part = buffer.slice(0, kj::min(buffer.size(), length));
-    readAt(file, from, part);
-    writeAt(file, to, part);
-    from += part.size();
-    to += part.size();
-    length -= part.size();
-  }
 }
 
 bool inside(uint64_t start, uint64_t length, uint64_t limit) {
@@ -131,7 +118,7 @@ uint64_t writeCanonicalElf(int file, FileRange source, uint64_t target) {
   for (auto load : segments.loads) {
     // Offset and address agree modulo the page size, as ELF demands of what can be mapped.
     uint64_t offset = end + (load.p_vaddr - end) % kPage;
-    copy(file, source.offset + load.p_offset, target + offset, load.p_filesz);
+    copyWithin(file, source.offset + load.p_offset, target + offset, load.p_filesz);
     uint64_t shift = segments.notes.p_offset - load.p_offset;
     if (segments.notes.p_offset >= load.p_offset &&
         inside(shift, segments.notes.p_filesz, load.p_filesz)) {

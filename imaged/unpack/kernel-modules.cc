@@ -3,7 +3,6 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <kj/debug.h>
 
@@ -14,7 +13,7 @@ extern "C" {
 #include <sqfs/super.h>
 }
 
-#include "imaged/read-at.h"
+#include "imaged/file-bytes.h"
 #include "imaged/unpack/sqfs-file.h"
 #include "services/runtime/failure.h"
 
@@ -26,12 +25,6 @@ constexpr kj::StringPtr kBootArchive = "kernel/boot.cpio"_kj;
 // In a module's .modinfo: the version of its kernel, a space, and how that was built.
 constexpr kj::StringPtr kVersionMagic = "vermagic="_kj;
 constexpr size_t kBuffer = 1u << 20;
-
-uint64_t sizeOf(int file) {
-  off_t size;
-  KJ_SYSCALL(size = lseek(file, 0, SEEK_END));
-  return static_cast<uint64_t>(size);
-}
 
 void require(int result, kj::StringPtr why) {
   if (result != 0) fail(FailureCode::INVALID, kAddons, why);

@@ -10,8 +10,7 @@
 
 #include <kj/debug.h>
 
-#include "imaged/read-at.h"
-#include "imaged/write-at.h"
+#include "imaged/file-bytes.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead {

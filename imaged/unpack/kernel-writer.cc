@@ -3,12 +3,11 @@
 
 #include <kj/debug.h>
 
-#include "imaged/read-at.h"
+#include "imaged/file-bytes.h"
 #include "imaged/unpack/kernel-elf.h"
 #include "imaged/unpack/kernel-modules.h"
 #include "imaged/unpack/kernel-payload.h"
 #include "imaged/unpack/tree-writer.h"
-#include "imaged/write-at.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead {
@@ -30,12 +29,6 @@ constexpr Part kParts[] = {
     {"kernel/boot.cpio"_kj, Presence::optional, &KernelOutputs::bootArchive},
     {"kernel/metadata"_kj, Presence::required, &KernelOutputs::metadata},
 };
-
-uint64_t sizeOf(int file) {
-  off_t size;
-  KJ_SYSCALL(size = lseek(file, 0, SEEK_END));
-  return static_cast<uint64_t>(size);
-}
 
 bool isVersionCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -124,7 +117,7 @@ class Writer final : public KernelWriter {
     uint64_t behind = elf.offset + elf.length;
     uint64_t size = writeCanonicalElf(file, elf, behind);
     cut(file, behind + size);
-    copyDown(file, {behind, size});
+    copyWithin(file, behind, 0, size);
     cut(file, size);
     return size;
   }
@@ -133,22 +126,9 @@ class Writer final : public KernelWriter {
     KJ_SYSCALL(ftruncate(file, static_cast<off_t>(size)));
   }
 
-  // Moves a part of the file to its start.
-  static void copyDown(int file, FileRange part) {
-    auto buffer = kj::heapArray<kj::byte>(1u << 20);
-    for (uint64_t done = 0; done < part.length;) {
-      auto piece = buffer.slice(0, kj::min(buffer.size(), part.length - done));
-      readAt(file, part.offset + done, piece);
-      writeAt(file, done, piece);
-      done += piece.size();
-    }
-  }
-
   kj::String readVersion() {
-    auto text = kj::heapArray<char>(kMostMetadata);
-    ssize_t count;
-    KJ_SYSCALL(count = pread(outputs.metadata, text.begin(), text.size(), 0));
-    auto rest = kj::heapString(text.begin(), static_cast<size_t>(count));
+    auto rest =
+        kj::heapString(readWholeFile(outputs.metadata, kMostMetadata, "kernel/metadata").asChars());
     size_t start = 0;
     for (size_t i = 0; i <= rest.size(); ++i) {
       if (i < rest.size() && rest[i] != '\n') continue;

@@ -8,11 +8,11 @@
 #include <kj/debug.h>
 #include <kj/thread.h>
 
+#include "imaged/file-bytes.h"
 #include "imaged/testing/pack-fixture.h"
 #include "imaged/testing/processes.h"
 #include "imaged/testing/tar-builder.h"
 #include "imaged/unpack/tree-writer.h"
-#include "imaged/write-at.h"
 
 namespace bulkhead {
 namespace {

@@ -8,6 +8,7 @@
 #include <kj/debug.h>
 
 #include "imaged/testing/failures.h"
+#include "imaged/testing/piece-source.h"
 #include "imaged/testing/processes.h"
 #include "imaged/testing/tar-builder.h"
 #include "imaged/testing/test-image.h"
@@ -16,21 +17,8 @@ namespace bulkhead {
 namespace {
 
 using testing::failureFrom;
+using testing::PieceSource;
 using testing::TarBuilder;
-
-// Hands the archive out in pieces, so that every boundary is met.
-class PieceSource final : public ByteSource {
- public:
-  PieceSource(kj::ArrayPtr<const kj::byte> bytes, size_t piece) : bytes(bytes), piece(piece) {}
-  kj::ArrayPtr<const kj::byte> peek() override {
-    return bytes.slice(0, kj::min(piece, bytes.size()));
-  }
-  void consume(size_t count) override { bytes = bytes.slice(count, bytes.size()); }
-
- private:
-  kj::ArrayPtr<const kj::byte> bytes;
-  size_t piece;
-};
 
 struct Member {
   TarEntry entry;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The worker as imaged calls it: the job runs on threads of its own, and the loop stays awake.
 #include "imaged/unpack/unpack-worker.h"
+#include "imaged/file-bytes.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -12,7 +13,6 @@
 #include "imaged/testing/pack-fixture.h"
 #include "imaged/testing/processes.h"
 #include "imaged/testing/tar-builder.h"
-#include "imaged/write-at.h"
 #include "services/runtime/files.h"
 
 namespace bulkhead {

@@ -138,9 +138,7 @@ kj::Promise<void> UnpackWorkerImpl::pack(PackContext context) {
     if (input.hasArrival()) arrival = co_await takeFd(input.getArrival(), "arrival");
     layers.add(PackLayer{kj::mv(blob), kj::mv(arrival), input.getLayer()});
   }
-  kj::Maybe<schema::ProgressSink::Client> sink;
-  if (params.hasProgress()) sink = params.getProgress();
-  Progress progress(timer, kj::mv(sink));
+  Progress progress(timer, progressSinkOf(params));
   auto outputs = co_await takeOutputs(params.getOutputs());
   PackBounds bounds{params.getLimits().getMaxBytes(), params.getLimits().getMaxEntries()};
 

@@ -9,9 +9,8 @@
 #include <kj/thread.h>
 #include <kj/vector.h>
 
-#include "imaged/read-at.h"
+#include "imaged/file-bytes.h"
 #include "imaged/unpack/processors.h"
-#include "imaged/write-at.h"
 
 namespace bulkhead {
 namespace {

@@ -65,14 +65,15 @@ schema::ImageKeeper::Client keeper(CommandContext& context) {
   return context.client.session().imageKeeperRequest().send().getKeeper();
 }
 
-template <typename Request>
-void showProgress(CommandContext& context, ProgressDisplay& display, Request& request) {
-  if (context.format == OutputFormat::json) display.mute();
-  request.setProgress(
-      makeProgressSink([&display](schema::Progress::Reader p) { display.show(p); }));
-}
-
 }  // namespace
+
+void printImage(CommandContext& context, schema::ImageInfo::Reader image) {
+  if (context.format == OutputFormat::json) {
+    context.print(imageJson(image));
+  } else {
+    context.print(kj::str(printable(image.getReference()), '\n'));
+  }
+}
 
 int pullCommand(CommandContext& context, const PullCommandOptions& options) {
   ProgressDisplay display(ProgressDisplay::Elsewhere::plainLines);
@@ -82,14 +83,11 @@ int pullCommand(CommandContext& context, const PullCommandOptions& options) {
   if (options.always) pull.setPolicy(schema::PullPolicy::ALWAYS);
   if (!options.user.empty()) fillCredentials(pull.initCredentials(), options.user);
   if (!options.platform.empty()) fillPlatform(pull.initPlatform(), options.platform);
-  showProgress(context, display, request);
+  if (context.format == OutputFormat::json) display.mute();
+  request.setProgress(display.sink());
   auto response = context.wait(kj::Promise<PullResponse>(request.send()));
   display.clear();
-  if (context.format == OutputFormat::json) {
-    context.print(imageJson(response.getInfo()));
-  } else {
-    context.print(kj::str(printable(response.getInfo().getReference()), '\n'));
-  }
+  printImage(context, response.getInfo());
   return 0;
 }
 
@@ -159,7 +157,8 @@ int verifyImagesCommand(CommandContext& context, const std::vector<std::string>&
   for (const auto& reference : references) {
     ProgressDisplay display;
     auto request = findImage(context, reference).verifyRequest();
-    showProgress(context, display, request);
+    if (context.format == OutputFormat::json) display.mute();
+    request.setProgress(display.sink());
     auto response = context.wait(kj::Promise<VerifyResponse>(request.send()));
     display.clear();
     bool intact = true;

@@ -8,6 +8,9 @@
 
 namespace bulkhead {
 
+// What a command prints that brought one image: its reference, or all of it as JSON.
+void printImage(CommandContext& context, schema::ImageInfo::Reader image);
+
 struct PullCommandOptions {
   std::string reference;
   bool always = false;

@@ -62,8 +62,7 @@ kj::Promise<InfoResponse> importFrom(CommandContext& context, const ImportComman
       context.client.session().imageKeeperRequest().send().getKeeper().importArchiveRequest();
   request.setReference(options.reference.c_str());
   if (context.format == OutputFormat::json) display.mute();
-  request.setProgress(
-      makeProgressSink([&display](schema::Progress::Reader p) { display.show(p); }));
+  request.setProgress(display.sink());
   auto& provider = *context.io.lowLevelProvider;
   kj::Own<kj::AsyncOutputStream> output;
   kj::Maybe<schema::ImageImport::Client> work;
@@ -128,11 +127,7 @@ int importImageCommand(CommandContext& context, const ImportCommandOptions& opti
   ProgressDisplay display(ProgressDisplay::Elsewhere::plainLines);
   auto response = context.wait(importFrom(context, options, source, display));
   display.clear();
-  if (context.format == OutputFormat::json) {
-    context.print(imageJson(response.getInfo()));
-  } else {
-    context.print(kj::str(printable(response.getInfo().getReference()), '\n'));
-  }
+  printImage(context, response.getInfo());
   return 0;
 }
 

@@ -6,6 +6,8 @@
 
 #include <kj/io.h>
 
+#include "services/client/client.h"
+
 namespace bulkhead {
 namespace {
 
@@ -38,9 +40,22 @@ kj::String eraser(size_t lines) {
 }  // namespace
 
 ProgressDisplay::ProgressDisplay(Elsewhere elsewhere)
-    : terminal(isatty(STDERR_FILENO) == 1), elsewhere(elsewhere) {}
+    : link(kj::refcounted<Link>()), terminal(isatty(STDERR_FILENO) == 1), elsewhere(elsewhere) {
+  link->display = *this;
+}
 
-ProgressDisplay::~ProgressDisplay() noexcept { clear(); }
+ProgressDisplay::~ProgressDisplay() noexcept {
+  link->display = nullptr;
+  clear();
+}
+
+schema::ProgressSink::Client ProgressDisplay::sink() {
+  return makeProgressSink([link = kj::addRef(*link)](schema::Progress::Reader progress) {
+    KJ_IF_MAYBE (display, link->display) {
+      display->show(progress);
+    }
+  });
+}
 
 void ProgressDisplay::show(schema::Progress::Reader progress) {
   if (muted) return;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <kj/refcount.h>
+
 #include "services/cli/progress-lines.h"
 
 namespace bulkhead {
@@ -19,10 +21,19 @@ class ProgressDisplay {
   // Shows nothing from now on.
   void mute() { muted = true; }
 
+  // To be given to a call: what is reported is shown, as long as the display is there.
+  schema::ProgressSink::Client sink();
+
   void show(schema::Progress::Reader progress);
   void clear();
 
  private:
+  // A report may be on its way when the display is gone.
+  struct Link : public kj::Refcounted {
+    kj::Maybe<ProgressDisplay&> display;
+  };
+
+  kj::Own<Link> link;
   bool terminal;
   Elsewhere elsewhere;
   bool muted = false;

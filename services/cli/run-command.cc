@@ -115,14 +115,13 @@ class Run {
   bool ready = false;
 
   int execute() {
-    auto sink = makeProgressSink([this](schema::Progress::Reader p) { display.show(p); });
     auto request = context.client.session().createZoneRequest();
     auto spec = request.initSpec();
     fillSpec(spec, options);
     spec.setDeferStart(true);
     spec.setRemoval(options.keep ? schema::ZoneSpec::Removal::MANUAL
                                  : schema::ZoneSpec::Removal::WHEN_EXITED);
-    request.setProgress(kj::mv(sink));
+    request.setProgress(display.sink());
     zone = context.wait(kj::Promise<CreateResponse>(request.send())).getZone();
     made = true;
     id = idOf(context.wait(infoOf(zone)).getInfo());
@@ -217,8 +216,7 @@ int launchCommand(CommandContext& context, const LaunchOptions& options) {
   auto spec = request.initSpec();
   fillSpec(spec, options);
   if (options.removeWhenExited) spec.setRemoval(schema::ZoneSpec::Removal::WHEN_EXITED);
-  request.setProgress(
-      makeProgressSink([&display](schema::Progress::Reader p) { display.show(p); }));
+  request.setProgress(display.sink());
   auto zone = request.send().getZone();
   auto described =
       options.noWait

@@ -212,12 +212,9 @@ kj::Promise<void> sendFile(kj::LowLevelAsyncIoProvider& provider, int source,
 
 kj::Promise<void> sendMember(kj::LowLevelAsyncIoProvider& provider, int directory, kj::String path,
                              kj::AsyncOutputStream& output) {
-  int raw = openBeneath(directory, path, O_RDONLY);
-  if (raw < 0) fail(FailureCode::NOT_FOUND, path, strerror(-raw));
-  kj::AutoCloseFd file(raw);
+  auto file = openPlainFileBeneath(directory, path);
   struct stat status;
   KJ_SYSCALL(fstat(file, &status));
-  if (!S_ISREG(status.st_mode)) fail(FailureCode::INVALID, path, "this is not a plain file");
   auto size = static_cast<uint64_t>(status.st_size);
   auto header = tarHeader(path, size);
   co_await output.write(header.begin(), header.size());

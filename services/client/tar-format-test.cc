@@ -38,8 +38,20 @@ TEST(TarHeader, SizesBeyondOctal) {
   EXPECT_EQ(text(beyond, 125, 11), std::string("\0\0\0\0\0\0\2\0\0\0\0", 11));
 }
 
-TEST(TarHeader, ALongNameIsAnError) {
-  EXPECT_THROW(tarHeader(std::string(101, 'x').c_str(), 0), kj::Exception);
+TEST(TarHeader, ALongNameStandsInAnExtendedHeader) {
+  std::string path(101, 'x');
+  auto blocks = tarHeader(path.c_str(), 5);
+  ASSERT_EQ(blocks.size(), 3 * kTarRecord);
+  EXPECT_EQ(text(blocks, 156, 1), "x");
+  // Three digits, a space, "path=", the name and the end of the line.
+  EXPECT_EQ(text(blocks, kTarRecord, 112), "111 path=" + path + "\n" + std::string(1, '\0'));
+  EXPECT_EQ(text(blocks, 124, 12), std::string("00000000157\0", 12));
+  EXPECT_EQ(text(blocks, 2 * kTarRecord + 156, 1), "0");
+  EXPECT_EQ(text(blocks, 2 * kTarRecord + 124, 12), std::string("00000000005\0", 12));
+}
+
+TEST(TarHeader, ANameBeyondOneBlockIsAnError) {
+  EXPECT_THROW(tarHeader(std::string(256, 'x').c_str(), 0), kj::Exception);
 }
 
 }  // namespace

@@ -11,7 +11,8 @@ namespace bulkhead {
 constexpr uint64_t kTarRecord = 512;
 
 // The header of a plain file of a tar archive (POSIX.1-2017, pax, "ustar Interchange Format"; sizes
-// from 8 GiB on in GNU's base 256). `path` has at most 100 bytes.
+// from 8 GiB on in GNU's base 256). A path of more than 100 bytes stands in an extended header in
+// front of it ("pax Extended Header"); it has at most 255.
 kj::Array<kj::byte> tarHeader(kj::StringPtr path, uint64_t size);
 
 // How many zeros follow a file of that size.

@@ -40,13 +40,7 @@ class DirectoryServer final : public schema::Directory::Server {
   explicit DirectoryServer(kj::AutoCloseFd directory) : directory(kj::mv(directory)) {}
 
   kj::Promise<void> open(OpenContext context) override {
-    auto path = context.getParams().getPath();
-    int raw = openBeneath(directory, path, O_RDONLY);
-    if (raw < 0) fail(FailureCode::NOT_FOUND, path, strerror(-raw));
-    kj::AutoCloseFd file(raw);
-    struct stat status;
-    KJ_SYSCALL(fstat(file, &status));
-    if (!S_ISREG(status.st_mode)) fail(FailureCode::INVALID, path, "this is not a plain file");
+    auto file = openPlainFileBeneath(directory, context.getParams().getPath());
     context.getResults().setFile(makeFile(kj::mv(file)));
     return kj::READY_NOW;
   }
@@ -94,6 +88,16 @@ int openBeneath(int directory, kj::StringPtr path, int flags) {
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   long fd = syscall(SYS_openat2, directory, path.cStr(), &how, sizeof how);
   return fd < 0 ? -errno : static_cast<int>(fd);
+}
+
+kj::AutoCloseFd openPlainFileBeneath(int directory, kj::StringPtr path) {
+  int raw = openBeneath(directory, path, O_RDONLY);
+  if (raw < 0) fail(FailureCode::NOT_FOUND, path, strerror(-raw));
+  kj::AutoCloseFd file(raw);
+  struct stat status;
+  KJ_SYSCALL(fstat(file, &status));
+  if (!S_ISREG(status.st_mode)) fail(FailureCode::INVALID, path, "this is not a plain file");
+  return file;
 }
 
 schema::Handle::Client makeHandle(kj::Function<void()> onDrop) {

@@ -30,6 +30,9 @@ schema::Directory::Client makeDirectory(kj::AutoCloseFd directory);
 // Not blocking: what lies there may be a pipe. Returns the descriptor, or a negative errno.
 int openBeneath(int directory, kj::StringPtr path, int flags);
 
+// The same for reading, and nothing but a plain file. Fails with `notFound`, `invalid`.
+kj::AutoCloseFd openPlainFileBeneath(int directory, kj::StringPtr path);
+
 // A `Handle` that runs `onDrop` when its last holder lets go.
 schema::Handle::Client makeHandle(kj::Function<void()> onDrop);
 

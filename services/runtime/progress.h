@@ -31,4 +31,11 @@ class Progress {
   kj::Own<State> state;
 };
 
+// Where a call's progress is to go: the `progress` of its parameters, if the caller gave one.
+template <typename Params>
+kj::Maybe<schema::ProgressSink::Client> progressSinkOf(Params params) {
+  if (!params.hasProgress()) return nullptr;
+  return params.getProgress();
+}
+
 }  // namespace bulkhead

@@ -2,6 +2,7 @@
 #include "services/zoned/session.h"
 
 #include "services/runtime/failure.h"
+#include "services/runtime/progress.h"
 #include "services/zoned/zone-server.h"
 
 namespace bulkhead {
@@ -25,7 +26,7 @@ class SessionServer final : public schema::Session::Server {
     request.setReference(params.getReference());
     request.setOptions(params.getOptions());
     // A sink in any case: imaged need not know that there are callers without one.
-    Progress relay(services.timer, progressOf(params));
+    Progress relay(services.timer, progressSinkOf(params));
     request.setProgress(relay.forwarder());
     auto image = co_await request.send();
     auto details = co_await image.getImage().infoRequest().send();
@@ -63,7 +64,7 @@ class SessionServer final : public schema::Session::Server {
     auto request = services.peers.images.get().importLayoutRequest();
     request.setLayout(params.getLayout());
     request.setReference(params.getReference());
-    Progress relay(services.timer, progressOf(params));
+    Progress relay(services.timer, progressSinkOf(params));
     request.setProgress(relay.forwarder());
     auto image = co_await request.send();
     auto details = co_await image.getImage().infoRequest().send();
@@ -72,7 +73,7 @@ class SessionServer final : public schema::Session::Server {
 
   kj::Promise<void> createZone(CreateZoneContext context) override {
     auto params = context.getParams();
-    auto zone = zones.create(viewer.user, params.getSpec(), progressOf(params));
+    auto zone = zones.create(viewer.user, params.getSpec(), progressSinkOf(params));
     context.getResults().setZone(makeZoneOfMaker(kj::mv(zone)));
     return kj::READY_NOW;
   }
@@ -100,12 +101,6 @@ class SessionServer final : public schema::Session::Server {
     fail(FailureCode::DENIED, printable(image, 256),
          "images are everybody's: only an administrator changes what there is",
          "`bulkhead image pull` needs no such right");
-  }
-
-  template <typename Params>
-  static kj::Maybe<schema::ProgressSink::Client> progressOf(Params params) {
-    if (!params.hasProgress()) return nullptr;
-    return params.getProgress();
   }
 };
 

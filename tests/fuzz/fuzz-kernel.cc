@@ -2,7 +2,7 @@
 // Kernels: the headers of a bzImage, its payload, the ELF file in it. What comes out is in the
 // canonical form or nothing comes out; hvd's own verifier reads it and must not stumble either.
 #include "hvd/elf-verifier.h"
-#include "imaged/read-at.h"
+#include "imaged/file-bytes.h"
 #include "imaged/unpack/kernel-elf.h"
 #include "imaged/unpack/kernel-payload.h"
 #include "tests/fuzz/scratch-file.h"

@@ -3,30 +3,18 @@
 // begins and in what pieces the bytes arrive.
 #include <kj/debug.h>
 
+#include "imaged/testing/piece-source.h"
 #include "imaged/unpack/image-tree.h"
 #include "tests/fuzz/typed-failure.h"
 
 namespace bulkhead::fuzz {
 namespace {
 
-class Pieces final : public ByteSource {
- public:
-  Pieces(kj::ArrayPtr<const kj::byte> bytes, size_t piece) : bytes(bytes), piece(piece) {}
-  kj::ArrayPtr<const kj::byte> peek() override {
-    return bytes.slice(0, kj::min(piece, bytes.size()));
-  }
-  void consume(size_t count) override { bytes = bytes.slice(count, bytes.size()); }
-
- private:
-  kj::ArrayPtr<const kj::byte> bytes;
-  size_t piece;
-};
-
 // What a sparse file claims to be is bounded by who reads it.
 constexpr uint64_t kMostContent = 1u << 20;
 
 void apply(ImageTree& tree, kj::ArrayPtr<const kj::byte> archive, size_t piece) {
-  Pieces source(archive, piece);
+  testing::PieceSource source(archive, piece);
   TarReader reader(source, "layer");
   tree.beginLayer("layer");
   for (;;) {

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "zoneinit/agent/interfaces.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,17 +16,6 @@ namespace bulkhead::zone {
 namespace {
 
 constexpr uint32_t kMostAddresses = 64;
-
-kj::AutoCloseFd openMonitor() {
-  int raw;
-  KJ_SYSCALL(raw = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
-  kj::AutoCloseFd fd(raw);
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  address.nl_groups = RTMGRP_LINK;
-  KJ_SYSCALL(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address));
-  return fd;
-}
 
 // The driver zone is not asked for addresses: dom0 says what they are.
 void refuseAdvertisements(kj::StringPtr interface) {
@@ -79,8 +66,8 @@ InterfaceConfig readInterface(schema::InterfacePlan::Reader plan) {
 
 Interfaces::Interfaces(kj::UnixEventPort& eventPort, Log& logParam)
     : log(logParam),
-      monitor(openMonitor()),
-      observer(eventPort, monitor, kj::UnixEventPort::FdObserver::OBSERVE_READ) {}
+      monitor(NETLINK_ROUTE, RTMGRP_LINK),
+      observer(eventPort, monitor.fd(), kj::UnixEventPort::FdObserver::OBSERVE_READ) {}
 
 void Interfaces::configure(kj::Array<InterfaceConfig> wantedParam) {
   wanted = kj::mv(wantedParam);
@@ -119,15 +106,8 @@ void Interfaces::apply(const LinkInfo& link, const InterfaceConfig& config) {
 // Whether anything happened to links. Lost notifications count as something.
 bool Interfaces::drainMonitor() {
   bool seen = false;
-  for (;;) {
-    char buffer[8192];
-    ssize_t n = recv(monitor, buffer, sizeof buffer, 0);
-    if (n > 0 || (n < 0 && (errno == ENOBUFS || errno == EINTR))) {
-      seen = true;
-    } else {
-      return seen;
-    }
-  }
+  bool complete = monitor.takeEvents([&seen](const nlmsghdr&) { seen = true; });
+  return seen || !complete;
 }
 
 kj::Promise<void> Interfaces::run() {

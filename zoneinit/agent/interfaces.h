@@ -4,6 +4,7 @@
 #include <kj/async-unix.h>
 
 #include "schemas/network.capnp.h"
+#include "services/netlink/netlink-socket.h"
 #include "services/runtime/log.h"
 #include "zoneinit/agent/route-socket.h"
 
@@ -36,7 +37,7 @@ class Interfaces {
  private:
   Log& log;
   RouteSocket route;
-  kj::AutoCloseFd monitor;
+  NetlinkSocket monitor;
   kj::UnixEventPort::FdObserver observer;
   kj::Array<InterfaceConfig> wanted;
 
