@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The worker as imaged calls it: the job runs on threads of its own, and the loop stays awake.
 #include "imaged/unpack/unpack-worker.h"
-#include "imaged/file-bytes.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <kj/async-io.h>
 #include <kj/debug.h>
 
+#include "imaged/file-bytes.h"
 #include "imaged/testing/pack-fixture.h"
 #include "imaged/testing/processes.h"
 #include "imaged/testing/tar-builder.h"

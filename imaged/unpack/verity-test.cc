@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imaged/unpack/verity.h"
-#include "imaged/file-bytes.h"
 
+#include "imaged/file-bytes.h"
 #include "imaged/testing/pack-fixture.h"
 #include "imaged/testing/processes.h"
 
