@@ -81,6 +81,7 @@ kj::HashMap<kj::String, kj::Array<kj::byte>> TestImage::blobs() const {
 }
 
 void TestImage::writeLayout(kj::StringPtr directory, kj::StringPtr tag) const {
+  std::filesystem::create_directories(directory.cStr());
   writeFile(kj::str(directory, "/oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}"_kj.asBytes());
   writeFile(kj::str(directory, "/index.json"), index(tag).asBytes());
   for (const auto& blob : blobs()) {

@@ -112,12 +112,8 @@ class Zstd final : public Decompressor {
 
 }  // namespace
 
-BlobSource::BlobSource(BlobFile file, uint64_t size, kj::String subject, DigestAlgorithm algorithm)
-    : file(file),
-      size(size),
-      name(kj::mv(subject)),
-      buffer(kj::heapArray<kj::byte>(kBuffer)),
-      hash(algorithm) {}
+BlobSource::BlobSource(BlobFile file, uint64_t size, kj::String subject)
+    : file(file), size(size), name(kj::mv(subject)), buffer(kj::heapArray<kj::byte>(kBuffer)) {}
 
 // None at the end of the file, and then nothing will be added.
 size_t BlobSource::readMore(kj::ArrayPtr<kj::byte> into) {
@@ -141,7 +137,6 @@ kj::ArrayPtr<const kj::byte> BlobSource::peek() {
     taken = 0;
     filled = readMore(buffer.slice(0, kj::min(buffer.size(), size - at)));
     position.store(at + filled, std::memory_order_relaxed);
-    hash.update(buffer.slice(0, filled));
   }
   return buffer.slice(taken, filled);
 }
@@ -151,7 +146,7 @@ void BlobSource::consume(size_t count) {
   taken += count;
 }
 
-Digest BlobSource::finish() {
+void BlobSource::finish() {
   for (;;) {
     auto rest = peek();
     if (rest.size() == 0) break;
@@ -163,7 +158,6 @@ Digest BlobSource::finish() {
     fail(FailureCode::DIGEST_MISMATCH, name,
          kj::str("the blob has ", more != 0 ? "more than " : "", consumed(), " bytes, not ", size));
   }
-  return hash.finish();
 }
 
 kj::Own<Decompressor> makeDecompressor(schema::Layer::Compression compression, BlobSource& source) {

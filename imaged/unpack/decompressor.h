@@ -10,7 +10,6 @@
 #include <kj/memory.h>
 #include <kj/string.h>
 
-#include "imaged/digest.h"
 #include "schemas/image-worker.capnp.h"
 
 namespace bulkhead {
@@ -24,20 +23,20 @@ struct BlobFile {
   int arrival = -1;
 };
 
-// A blob's bytes as they lie in its file, hashed in passing.
+// A blob's bytes as they lie in its file. They are not hashed: whoever put them there has done
+// that, and what comes out of them is.
 class BlobSource {
  public:
   // `subject` names the layer in errors.
-  BlobSource(BlobFile file, uint64_t size, kj::String subject,
-             DigestAlgorithm algorithm = DigestAlgorithm::sha256);
+  BlobSource(BlobFile file, uint64_t size, kj::String subject);
 
   // The bytes at hand; none at the end of the file or after `size` bytes.
   kj::ArrayPtr<const kj::byte> peek();
   void consume(size_t count);
 
-  // Reads what is left and returns the digest of all. Fails with `digestMismatch` when the file
-  // has not exactly `size` bytes.
-  Digest finish();
+  // Passes over what is left. Fails with `digestMismatch` when the file has not exactly `size`
+  // bytes.
+  void finish();
 
   // How much was read. May be asked from another thread.
   uint64_t consumed() const { return position.load(std::memory_order_relaxed); }
@@ -51,7 +50,6 @@ class BlobSource {
   size_t taken = 0;
   size_t filled = 0;
   std::atomic<uint64_t> position = 0;
-  Hash hash;
 
   size_t readMore(kj::ArrayPtr<kj::byte> into);
 };

@@ -21,10 +21,9 @@ kj::String LayerStream::nameOf(schema::Layer::Reader layer, uint number) {
 
 LayerStream::LayerStream(BlobFile file, schema::Layer::Reader layer, uint number,
                          ByteBudget& budget)
-    : expected(Digest::parse(layer.getDigest(), nameOf(layer, number))),
-      expectedDiff(Digest::parse(layer.getDiffId(), nameOf(layer, number))),
+    : expected(Digest::parse(layer.getDiffId(), nameOf(layer, number))),
       budget(budget),
-      blob(file, layer.getSize(), nameOf(layer, number), expected.algorithm()),
+      blob(file, layer.getSize(), nameOf(layer, number)),
       decompressor(makeDecompressor(layer.getCompression(), blob)),
       queue(kChunk, kChunks) {
   // A thread that runs already must not wait for one that could not be started.
@@ -50,7 +49,7 @@ void LayerStream::decompress() {
       }
     }
     // Before the readers learn of the end, so that they learn of an error here instead.
-    digest = blob.finish();
+    blob.finish();
   });
   queue.end(kj::mv(error));
 }
@@ -74,13 +73,13 @@ size_t LayerStream::fill(kj::ArrayPtr<kj::byte> chunk) {
 void LayerStream::hash() {
   // An error is the parser's to report.
   kj::runCatchingExceptions([this]() {
-    Hash sum(expectedDiff.algorithm());
+    Hash sum(expected.algorithm());
     for (;;) {
       auto bytes = queue.next(ChunkQueue::hasher);
       if (bytes.size() == 0) break;
       sum.update(bytes);
     }
-    diff = sum.finish();
+    got = sum.finish();
   });
 }
 
@@ -102,15 +101,10 @@ void LayerStream::verify() {
   }
   decompressing = nullptr;
   hashing = nullptr;
-  auto& whole = KJ_ASSERT_NONNULL(digest);
-  if (whole != expected) {
-    fail(FailureCode::DIGEST_MISMATCH, subject(), kj::str("the blob's digest is ", whole));
-  }
-  auto& uncompressed = KJ_ASSERT_NONNULL(diff);
-  if (uncompressed != expectedDiff) {
+  const auto& digest = KJ_ASSERT_NONNULL(got);
+  if (digest != expected) {
     fail(FailureCode::DIGEST_MISMATCH, subject(),
-         kj::str("the uncompressed digest is ", uncompressed, ", the configuration says ",
-                 expectedDiff));
+         kj::str("the uncompressed digest is ", digest, ", the configuration says ", expected));
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <kj/thread.h>
 
+#include "imaged/digest.h"
 #include "imaged/unpack/chunk-queue.h"
 #include "imaged/unpack/decompressor.h"
 #include "imaged/unpack/tar-reader.h"
@@ -15,8 +16,8 @@ struct ByteBudget {
   uint64_t limit;
 };
 
-// One layer's uncompressed bytes, checked against both of its digests. One thread reads, hashes and
-// decompresses, another hashes what comes out, and whoever holds the object parses. Borrows the
+// One layer's uncompressed bytes, checked against their digest. One thread reads and decompresses,
+// another hashes what comes out, and whoever holds the object parses. Borrows the
 // descriptors and the budget; one stream at a time uses a budget.
 class LayerStream final : public ByteSource {
  public:
@@ -27,8 +28,8 @@ class LayerStream final : public ByteSource {
   kj::ArrayPtr<const kj::byte> peek() override;
   void consume(size_t count) override;
 
-  // Reads to the end of the file and fails with `digestMismatch` unless compressed and
-  // uncompressed bytes are the ones that were promised. Nothing of the layer counts before.
+  // Reads to the end of the file and fails with `digestMismatch` unless the uncompressed bytes are
+  // the ones that were promised. Nothing of the layer counts before.
   void verify();
 
   // Compressed bytes read so far.
@@ -40,16 +41,13 @@ class LayerStream final : public ByteSource {
 
  private:
   Digest expected;
-  Digest expectedDiff;
   ByteBudget& budget;
   BlobSource blob;
   kj::Own<Decompressor> decompressor;
   ChunkQueue queue;
   kj::ArrayPtr<const kj::byte> current;
 
-  // Each set by its thread before that ends.
-  kj::Maybe<Digest> digest;
-  kj::Maybe<Digest> diff;
+  kj::Maybe<Digest> got;  // set by its thread before that ends
   kj::Own<kj::Thread> decompressing;
   kj::Own<kj::Thread> hashing;
 

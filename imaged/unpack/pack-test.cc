@@ -128,7 +128,7 @@ TEST_F(PackTest, AHugeWindowIsRefused) {
   EXPECT_EQ(packFailure().code, FailureCode::INVALID);
 }
 
-TEST_F(PackTest, BothDigestsCount) {
+TEST_F(PackTest, OnlyWhatTheConfigurationNamesIsPacked) {
   auto tar = TarBuilder().file("a", "1").finish();
   auto other = TarBuilder().file("a", "2").finish();
   add(gzip(tar), other, Compression::GZIP);

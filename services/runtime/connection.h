@@ -61,8 +61,9 @@ class Peer {
   // Throws DISCONNECTED when nobody listens.
   typename Interface::Client get() {
     if (connection.get() == nullptr || broken) {
-      broken = false;
+      // Where this throws, the old connection is still the broken one.
       auto fresh = connectTo(provider, edge, limits);
+      broken = false;
       watcher = fresh->onDisconnect()
                     .then([this]() { broken = true; })
                     .eagerlyEvaluate([this](kj::Exception&&) { broken = true; });

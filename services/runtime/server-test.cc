@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -95,6 +96,31 @@ TEST_F(ServerTest, RefusesMoreConnectionsThanTheLimit) {
     if (answered) return;
   }
   FAIL() << "the place of a closed connection was never given again";
+}
+
+TEST_F(ServerTest, APeerComesBackAfterNobodyListened) {
+  auto run = kj::str("/tmp/bulkhead-server-test-", getpid());
+  KJ_SYSCALL(mkdir(run.cStr(), 0700));
+  KJ_SYSCALL(setenv("BULKHEAD_RUN", run.cStr(), 1));
+  KJ_DEFER({
+    unsetenv("BULKHEAD_RUN");
+    unlink(path.cStr());
+    rmdir(run.cStr());
+  });
+  path = kj::str(socketPath(Edge::platform));
+  listenAs(PeerPolicy::anyone());
+  Peer<schema::Platform> peer(*io.lowLevelProvider, Edge::platform);
+  auto answers = [&]() {
+    auto response = peer.get().versionRequest().send().wait(io.waitScope);
+    return response.getVersion() == "1.2.3";
+  };
+  EXPECT_TRUE(answers());
+  server = nullptr;
+  unlink(path.cStr());
+  peer.onDisconnect().wait(io.waitScope);
+  EXPECT_THROW(peer.get(), kj::Exception);
+  listenAs(PeerPolicy::anyone());
+  EXPECT_TRUE(answers());
 }
 
 TEST_F(ServerTest, TypedFailuresCrossTheWire) {
