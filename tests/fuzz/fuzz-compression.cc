@@ -10,11 +10,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   constexpr size_t kMostOutput = 1u << 20;
   static fuzz::ScratchFile file;
   if (size == 0) return 0;
+  auto input = kj::arrayPtr(data, size);
   fuzz::expectTypedFailure([&]() {
-    auto bytes = kj::arrayPtr(data + 1, size - 1);
+    auto bytes = input.slice(1, size);
     BlobSource source({file.holding(bytes)}, bytes.size(), kj::str("layer"));
     auto decompressor = makeDecompressor(
-        data[0] % 2 == 0 ? schema::Layer::Compression::GZIP : schema::Layer::Compression::ZSTD,
+        input[0] % 2 == 0 ? schema::Layer::Compression::GZIP : schema::Layer::Compression::ZSTD,
         source);
     kj::byte out[4096];
     for (size_t made = 0; made < kMostOutput;) {

@@ -36,10 +36,11 @@ void apply(ImageTree& tree, kj::ArrayPtr<const kj::byte> archive, size_t piece) 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace bulkhead;
   if (size < 2) return 0;
+  auto input = kj::arrayPtr(data, size);
   fuzz::expectTypedFailure([&]() {
-    auto bytes = kj::arrayPtr(data + 2, size - 2);
-    size_t cut = kj::min(bytes.size(), size_t{data[0]} * 512);
-    size_t piece = size_t{data[1]} * 8 + 1;
+    auto bytes = input.slice(2, size);
+    size_t cut = kj::min(bytes.size(), size_t{input[0]} * 512);
+    size_t piece = size_t{input[1]} * 8 + 1;
     ImageTree tree(1000, 1u << 20);
     fuzz::apply(tree, bytes.slice(0, cut), piece);
     fuzz::apply(tree, bytes.slice(cut, bytes.size()), piece);
