@@ -23,6 +23,9 @@ Domain& Registry::add(JournalRecord record) {
   });
   auto& result = *domain;
   domains.insert(uuid, kj::mv(domain));
+  KJ_IF_MAYBE (fulfiller, awaited) {
+    (*fulfiller)->fulfill();
+  }
   return result;
 }
 
@@ -91,9 +94,17 @@ kj::Promise<void> Registry::clearRemains(JournalRecord record) {
 kj::Promise<void> Registry::watch() {
   tasks.add(watchReleases());
   for (;;) {
+    // An idle host is left in peace: nothing happens to domains that are not there.
+    if (domains.size() == 0) co_await untilOneIsThere();
     co_await machine.timer.afterDelay(kLookAnyway);
     lookAtAll();
   }
+}
+
+kj::Promise<void> Registry::untilOneIsThere() {
+  auto pair = kj::newPromiseAndFulfiller<void>();
+  awaited = kj::mv(pair.fulfiller);
+  return kj::mv(pair.promise);
 }
 
 kj::Promise<void> Registry::watchReleases() {

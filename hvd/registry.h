@@ -40,6 +40,7 @@ class Registry final : private kj::TaskSet::ErrorHandler {
   Machine& machine;
   kj::TreeMap<Uuid, kj::Own<Domain>> domains;
   kj::TreeSet<Uuid> beingCreated;
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> awaited;  // the first domain on an empty host
   kj::TaskSet tasks;
 
   Domain& add(JournalRecord record);
@@ -47,6 +48,7 @@ class Registry final : private kj::TaskSet::ErrorHandler {
   kj::Promise<void> clearRemains(JournalRecord record);
   kj::Promise<void> carryOut(DomainConfig config, DomainFiles files,
                              kj::Own<kj::PromiseFulfiller<Created>> fulfiller);
+  kj::Promise<void> untilOneIsThere();
   kj::Promise<void> watchReleases();
   void lookAtAll();
   void taskFailed(kj::Exception&& exception) override;
