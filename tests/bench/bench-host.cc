@@ -39,11 +39,13 @@ kj::String toJson(const Rows& rows) {
 
 int main(int argc, char** argv) {
   using namespace bulkhead::bench;
-  const std::map<std::string, Rows (*)()> benches = {
-      {"zone-start", measureZoneStart}, {"zone-kernel", measureZoneKernel}, {"idle", measureIdle}};
+  const std::map<std::string, Rows (*)()> benches = {{"zone-start", measureZoneStart},
+                                                     {"zone-kernel", measureZoneKernel},
+                                                     {"layer-start", measureLayerStart},
+                                                     {"idle", measureIdle}};
   auto found = argc == 2 ? benches.find(argv[1]) : benches.end();
   if (found == benches.end()) {
-    fprintf(stderr, "usage: bench-host zone-start|zone-kernel|idle\n");
+    fprintf(stderr, "usage: bench-host zone-start|zone-kernel|layer-start|idle\n");
     return 2;
   }
   puts(toJson(found->second()).cStr());

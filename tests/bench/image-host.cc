@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of the image benchmark that runs our own code: prints one JSON object.
 //
-//   image-host pull PROGRAMS STATE CONFIG REFERENCE...   imaged with its workers, as they are
-//   shipped image-host floor FILE gzip|zstd                      nothing but inflating and hashing
-//   a layer
+//   image-host pull PROGRAMS STATE CONFIG REFERENCE...
+//     imaged with its workers, as they are shipped
+//
+//   image-host floor FILE gzip|zstd
+//     nothing but inflating and hashing a layer
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -20,6 +20,7 @@ using Rows = std::vector<Row>;
 
 Rows measureZoneStart();
 Rows measureZoneKernel();
+Rows measureLayerStart();
 Rows measureIdle();
 
 }  // namespace bulkhead::bench

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <utility>
 
@@ -19,6 +20,9 @@ namespace {
 using xentest::run;
 
 constexpr char kMark[] = "PEER-IS-UP";
+
+// Brought here by `./dev bench`.
+constexpr char kProbe[] = "/root/probe-init";
 
 void must(const std::vector<std::string>& command) {
   auto outcome = run(command);
@@ -33,10 +37,13 @@ void writeConfig(const std::string& path, const PeerGuest& guest) {
   std::ofstream(path) << "name='peer'\ntype='" << guest.type << "'\nmemory=" << guest.memoryMiB
                       << "\nvcpus=1\nkernel='" << guest.kernel << "'\nramdisk='" << guest.initrd
                       << "'\nextra='console=hvc0 quiet noreplace-smp'\n";
-  if (!guest.disk.empty()) {
-    std::ofstream(path, std::ios::app)
-        << "disk=['format=raw,vdev=xvda,access=ro,target=" << guest.disk << "']\n";
+  std::ofstream disks(path, std::ios::app);
+  disks << "disk=[";
+  char letter = 'a';
+  for (const auto& disk : guest.disks) {
+    disks << "'format=raw,vdev=xvd" << letter++ << ",access=ro,target=" << disk << "',";
   }
+  disks << "]\n";
 }
 
 }  // namespace
@@ -81,10 +88,26 @@ std::string PausedGuest::readUntil(const std::string& mark) {
   return result;
 }
 
+double PausedGuest::readAvailableMiB() {
+  readUntil("MemAvailable:");
+  std::istringstream rest(readUntil("kB"));
+  double kib = 0;
+  rest >> kib;
+  return kib / 1024;
+}
+
 double millisecondsNow() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
+
+PeerGuest probeGuest(const std::string& layout, const std::string& directory, unsigned memoryMiB) {
+  xentest::extractKernel(layout, directory);
+  xentest::shell(
+      "cd " + directory + " && mkdir -p root && cp " + kProbe +
+      " root/init && (cd root && find . | busybox cpio -o -H newc 2>/dev/null) > initrd");
+  return {directory + "/kernel/image", directory + "/initrd", {}, "pv", memoryMiB};
 }
 
 PeerGuest preparePeer(const std::string& directory) {
@@ -95,7 +118,7 @@ PeerGuest preparePeer(const std::string& directory) {
 for m in /modules/boot/*.ko; do /bin/busybox insmod $m; done
 echo )") + kMark + " >/dev/hvc0\nexec /bin/busybox sleep 100000\n");
   xentest::shell("dd if=/dev/zero of=" + directory + "/disk bs=1M count=4 2>/dev/null");
-  return {directory + "/kernel/image", directory + "/initrd", directory + "/disk", "pv", 256};
+  return {directory + "/kernel/image", directory + "/initrd", {directory + "/disk"}, "pv", 256};
 }
 
 XlTimes measureXl(const PeerGuest& guest) {

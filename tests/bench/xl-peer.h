@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace bulkhead::bench {
 
@@ -13,14 +14,18 @@ struct XlTimes {
   double destroy;    // xl destroy
 };
 
-// The guest both sides start: one kernel, one disk, the memory.
+// The guest both sides start.
 struct PeerGuest {
-  std::string kernel;  // path
-  std::string initrd;  // path
-  std::string disk;    // path of a raw image
-  const char* type;    // "pv" or "pvh"
+  std::string kernel;              // path
+  std::string initrd;              // path
+  std::vector<std::string> disks;  // paths of raw images, at most 26
+  const char* type;                // "pv" or "pvh"
   unsigned memoryMiB;
 };
+
+// A zone's kernel and an initrd of nothing but the probe; no disks. `layout` is the kernel's image.
+// Files go below `directory`.
+PeerGuest probeGuest(const std::string& layout, const std::string& directory, unsigned memoryMiB);
 
 // Creates, starts and destroys it once with xl. Throws std::runtime_error naming the step.
 XlTimes measureXl(const PeerGuest& guest);
@@ -45,6 +50,9 @@ class PausedGuest {
   // What the guest wrote to its console up to and with `mark`. Throws when it is silent for two
   // minutes.
   std::string readUntil(const std::string& mark);
+
+  // The memory that programs can have, as the probe says next.
+  double readAvailableMiB();
 
  private:
   unsigned number = 0;

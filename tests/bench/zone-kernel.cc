@@ -3,7 +3,6 @@
 // memory, beside Debian's generic kernel.
 
 #include <algorithm>
-#include <sstream>
 #include <stdexcept>
 
 #include "hvd/xen-headers.h"
@@ -19,21 +18,11 @@ constexpr int kRuns = 3;
 
 // Brought here by `./dev bench`.
 constexpr char kGenericLayout[] = "/root/debian-generic";
-constexpr char kProbe[] = "/root/probe-init";
 
 struct Measured {
   double boot;     // milliseconds from unpause to /init
   double keptMiB;  // of memory, not available to programs
 };
-
-// An initrd of nothing but the probe.
-PeerGuest guestOf(const std::string& layout, const std::string& directory) {
-  xentest::extractKernel(layout, directory);
-  xentest::shell(
-      "cd " + directory + " && mkdir -p root && cp " + kProbe +
-      " root/init && (cd root && find . | busybox cpio -o -H newc 2>/dev/null) > initrd");
-  return {directory + "/kernel/image", directory + "/initrd", "", "pv", kMemoryMiB};
-}
 
 Measured measureOnce(const PeerGuest& guest, xc_interface* xen) {
   PausedGuest paused(guest);
@@ -42,11 +31,7 @@ Measured measureOnce(const PeerGuest& guest, xc_interface* xen) {
   if (xc_domain_unpause(xen, paused.domid()) != 0) throw std::runtime_error("cannot unpause");
   paused.readUntil("PROBE-IS-UP");
   double boot = millisecondsNow() - start;
-  paused.readUntil("MemAvailable:");
-  std::istringstream rest(paused.readUntil("kB"));
-  double availableKiB = 0;
-  rest >> availableKiB;
-  return {boot, kMemoryMiB - availableKiB / 1024};
+  return {boot, kMemoryMiB - paused.readAvailableMiB()};
 }
 
 Measured best(const PeerGuest& guest, xc_interface* xen) {
@@ -63,8 +48,8 @@ Measured best(const PeerGuest& guest, xc_interface* xen) {
 Rows measureZoneKernel() {
   auto* xen = xc_interface_open(nullptr, nullptr, 0);
   if (xen == nullptr) throw std::runtime_error("cannot open the hypervisor");
-  auto ours = guestOf("/usr/lib/bulkhead/images/zone-kernel", "/root/zone-kernel");
-  auto generic = guestOf(kGenericLayout, "/root/generic-kernel");
+  auto ours = probeGuest(xentest::kZoneKernelLayout, "/root/zone-kernel", kMemoryMiB);
+  auto generic = probeGuest(kGenericLayout, "/root/generic-kernel", kMemoryMiB);
   Rows rows;
   for (auto* type : {"pv", "pvh"}) {
     ours.type = generic.type = type;
