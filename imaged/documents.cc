@@ -155,9 +155,10 @@ schema::ImageType imageType(const Manifest& manifest, const ImageConfig& config,
   if (named == "kernel") return schema::ImageType::KERNEL;
   if (named == "system") return schema::ImageType::SYSTEM;
   if (named == "disk") return schema::ImageType::DISK;
-  fail(
-      FailureCode::INVALID, subject,
-      kj::str(kTypeKey, " is '", printable(named, 64), "', not container, kernel, system or disk"));
+  if (named == "extension") return schema::ImageType::EXTENSION;
+  fail(FailureCode::INVALID, subject,
+       kj::str(kTypeKey, " is '", printable(named, 64),
+               "', not container, kernel, system, extension or disk"));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "imaged/testing/certificate.h"
 #include "imaged/testing/debian-registry.h"
+#include "imaged/testing/failures.h"
 #include "imaged/testing/imaged-fixture.h"
 #include "imaged/testing/tar-builder.h"
 #include "imaged/testing/test-kernel.h"
@@ -193,6 +194,10 @@ TEST_F(ProcessTest, BootFilesOfAKernelAndASystem) {
   TestImage system;
   system.annotations = kj::str("{\"org.bulkhead.image.type\":\"system\"}");
   system.layer(TarBuilder().file("init", "#!", 0755).directory("bin").finish());
+  TestImage extension;
+  extension.annotations = kj::str("{\"org.bulkhead.image.type\":\"extension\"}");
+  extension.layer(TarBuilder().file("bin/extra", "more").finish());
+  auto extensionImage = pull(kj::str("oci:", layout(extension, "extension"), ":1"));
   auto kernelImage = pull(kj::str("oci:", layout(kernel, "kernel"), ":1"));
   auto systemImage = pull(kj::str("oci:", layout(system, "system"), ":1"));
 
@@ -219,6 +224,32 @@ TEST_F(ProcessTest, BootFilesOfAKernelAndASystem) {
   EXPECT_EQ(initrd.substr(8, 6), "070701");
   EXPECT_NE(initrd.find("TRAILER!!!"), std::string::npos);
   EXPECT_EQ(initrd.size() % 4, 0u);
+
+  // Extensions follow the system image, each an archive of its own.
+  auto extended = store().bootFilesRequest();
+  extended.setKernel(kernelImage);
+  extended.setSystem(systemImage);
+  auto list = extended.initExtensions(2);
+  list.set(0, extensionImage);
+  list.set(1, extensionImage);
+  auto longer = read(extended.send().wait(io.waitScope).getFiles().getInitrd());
+  EXPECT_EQ(longer.substr(0, initrd.size()), initrd);
+  auto first = longer.find("bin/extra");
+  EXPECT_GT(first, initrd.size());
+  EXPECT_NE(longer.find("bin/extra", first + 1), std::string::npos);
+
+  auto wrong = store().bootFilesRequest();
+  wrong.setKernel(kernelImage);
+  wrong.setSystem(systemImage);
+  wrong.initExtensions(1).set(0, systemImage);
+  EXPECT_THROW(wrong.send().wait(io.waitScope), kj::Exception);
+  auto tooMany = store().bootFilesRequest();
+  tooMany.setKernel(kernelImage);
+  tooMany.setSystem(systemImage);
+  auto many = tooMany.initExtensions(17);
+  for (uint i = 0; i < many.size(); ++i) many.set(i, extensionImage);
+  EXPECT_EQ(testing::failureFrom([&]() { tooMany.send().wait(io.waitScope); }).code,
+            FailureCode::EXHAUSTED);
 
   // What a domain builder is to check and then use cannot be changed in between by anybody.
   schema::File::Client bootFiles[] = {files.getKernel(), files.getInitrd()};

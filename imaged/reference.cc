@@ -202,6 +202,10 @@ Reference Reference::parse(kj::StringPtr text, kj::StringPtr defaultRegistry) {
   return result;
 }
 
+Reference Reference::clone() const {
+  return {source, kj::str(registry), kj::str(repository), kj::str(directory), kj::str(tag), digest};
+}
+
 kj::String Reference::canonical() const {
   auto text =
       source == Source::layout ? kj::str("oci:", directory) : kj::str(registry, "/", repository);

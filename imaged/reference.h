@@ -29,6 +29,8 @@ struct Reference {
   // registry live.
   static Reference parse(kj::StringPtr text, kj::StringPtr defaultRegistry);
 
+  Reference clone() const;
+
   // The one spelling: everything that is known, defaults filled in.
   kj::String canonical() const;
 

@@ -40,6 +40,11 @@ interface FileWorker {
       -> (found :Bool, bytes :UInt64, format :Image.Image.DiskFormat);
   # The one file below /disk of a layer that has nothing else, verified as `UnpackWorker.pack` does,
   # holes kept. Not `found`: the layer is another thing; `into` holds garbage.
+
+  checkTree @7 (data :Common.File, tree :Common.File, salt :Data, root :Data,
+                progress :Common.ProgressSink) -> (holds :Bool);
+  # Whether the lowest hashes of a dm-verity tree, as `UnpackWorker.pack` writes them, are those of
+  # the data, and its top is the root. What lies between is for the tree's own digest to prove.
 }
 
 # Where the members of an archive go.

@@ -153,6 +153,12 @@ struct PackOutputs {
   }
   verity @6 :Common.File;   # for a squashfs, optional, empty, opened for reading and writing: its
                             # dm-verity superblock and hash tree
+  compression @7 :BlockCompression;   # of a squashfs
+}
+
+enum BlockCompression {
+  lz4 @0;
+  zstd @1;
 }
 
 struct PackLimits {

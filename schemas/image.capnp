@@ -16,8 +16,9 @@ interface ImageStore {
   # Makes the image available locally. Pulls of the same thing are joined; dropping the last call
   # cancels. Nothing is visible before every byte is verified. `reference` is a registry reference
   # or `oci:/DIRECTORY[:TAG]` for one of the directories imaged is configured to read. Errors:
-  # `invalid`, `notFound`, `unreachable`, `unauthenticated`, `digestMismatch`, `wrongPlatform`,
-  # `unsupported`, `exhausted`, `timeout`.
+  # `invalid`, `notFound`, `unreachable`, `unauthenticated`, `denied` by the registry, the signature
+  # policy or the configured directories, `digestMismatch`, `wrongPlatform`, `unsupported`,
+  # `exhausted`, `timeout`.
 
   find @1 (reference :Text) -> (image :Image);
   # An image that is already here. Errors: `notFound`.
@@ -31,10 +32,11 @@ interface ImageStore {
       -> (image :Image);
   # From an OCI layout directory that the caller serves: imaged itself can open nothing there.
 
-  bootFiles @5 (kernel :Image, system :Image) -> (files :BootFiles);
+  bootFiles @5 (kernel :Image, system :Image, extensions :List(Image)) -> (files :BootFiles);
   # What a domain is built from: the canonical kernel, the initial file system (the kernel image's
-  # boot modules, then the system image) and the module disk. Errors: `invalid` where an image is
-  # not of that type.
+  # boot modules, then the system image, then the extensions in their order, of which a later one
+  # replaces files of an earlier one) and the module disk. Errors: `invalid` where an image is not
+  # of that type, `exhausted` for more than 16 extensions.
 
   prune @6 () -> (freedBytes :UInt64);
   # Removes what no reference names and no `Image` holds.
@@ -121,6 +123,7 @@ enum ImageType {
   kernel @1;      # /kernel/image, metadata, addons.squashfs, config.gz
   system @2;      # an initial file system: /init and the zone's agent
   disk @3;        # one virtual machine's disk: a single layer with a single file below /disk
+  extension @4;   # files that are added to the initial file system of a system image
 }
 
 struct ImageInfo {
@@ -163,7 +166,7 @@ struct ImageDetails {
 struct PackedFile {
   name @0 :Text;              # "root.squashfs"
   size @1 :UInt64;
-  digest @2 :Text;
+  digest @2 :Text;            # empty: the hash tree beside it proves every block
 }
 
 # What the signature policy said when the image came.

@@ -85,6 +85,7 @@ struct ZoneSpec {
   readOnlyRoot @15 :Bool;
   deferStart @16 :Bool;          # true: `Zone.start` begins the workload, so that a client can
                                  # hand over its own pipes first
+  extensionImages @17 :List(Text);   # behind the system image, 16 at most; empty: the configured
   enum NetworkMode {
     default @0;
     none @1;
@@ -115,7 +116,7 @@ struct ZoneInfo {
   phases @15 :List(Common.PhaseTime);  # how long each step of the launch took, in order
   errorCode @16 :Common.FailureCode;
   labels @17 :List(Common.KeyValue);
-  imageDigests @18 :List(Text);  # manifests of its root, kernel and system image
+  imageDigests @18 :List(Text);  # manifests of its root, kernel, system and extension images
 
   enum State {
     creating @0;

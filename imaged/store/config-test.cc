@@ -141,6 +141,7 @@ TEST_F(ConfigTest, MistakesNameLineKeyAndWhatIsAllowed) {
   expectError("layout-directories = \"/x\"\n", {"layout-directories is not a list"});
   expectError("layout-directories = [\"x\"]\n", {"layout-directories", "absolute"});
   expectError("[store]\nquota = -1\n", {"line 2: store.quota", "from 0 to"});
+  expectError("[store]\ncompression = \"xz\"\n", {"line 2: store.compression", "lz4 or zstd"});
   expectError("[store]\nsize = 1\n", {"line 2: store.size", "quota"});
   expectError("proxy = \"socks5://p.example:1\"\n", {"line 1: proxy", "http://HOST:PORT"});
   expectError("proxy = \"http://u:p@p.example:1\"\n", {"line 1: proxy", "proxy-credentials-file"});

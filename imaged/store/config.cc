@@ -21,6 +21,13 @@ constexpr uint64_t kMostEntries = 100'000'000;
 void readStore(ConfigTable& root, ImagedConfig& config) {
   KJ_IF_MAYBE (store, root.table("store")) {
     config.storeQuota = store->number("quota", 0, kMostBytes).orDefault(0);
+    KJ_IF_MAYBE (name, store->text("compression")) {
+      if (*name == "zstd") {
+        config.compression = schema::BlockCompression::ZSTD;
+      } else if (*name != "lz4") {
+        store->reject("compression", "is none that images are packed with", "lz4 or zstd");
+      }
+    }
     store->finish();
   }
 }

@@ -57,6 +57,7 @@ struct ImagedConfig {
   uint64_t maxImageBytes = uint64_t{16} << 30;
   uint64_t maxImageEntries = 2'000'000;
   uint64_t storeQuota = 0;  // bytes; 0: no bound
+  schema::BlockCompression compression = schema::BlockCompression::LZ4;
   ProxyConfig proxy;
   kj::HashMap<kj::String, RegistryConfig> registries;
   CredentialsByScope dockerCredentials;

@@ -79,7 +79,8 @@ ImageImpl::~ImageImpl() noexcept(false) { services.index.release(name()); }
 void ImageImpl::require(schema::ImageType wanted) const {
   if (type() == wanted) return;
   fail(FailureCode::INVALID, reference(),
-       kj::str("this is a ", typeName(type()), " image, not a ", typeName(wanted)));
+       kj::str("its type is ", typeName(type()), ", not ", typeName(wanted)),
+       kj::str("its manifest must carry org.bulkhead.image.type=", typeName(wanted)));
 }
 
 kj::Promise<void> ImageImpl::info(InfoContext context) {

@@ -33,13 +33,16 @@ class ImageImpl final : public schema::Image::Server {
   kj::Promise<void> blockImage(BlockImageContext context) override;
   kj::Promise<void> verityTree(VerityTreeContext context) override;
 
+  // Fails with `invalid` unless it is of that type.
+  void require(schema::ImageType wanted) const;
+
   schema::ImageType type() const { return named.image->resolved().getType(); }
   kj::StringPtr reference() const { return named.reference; }
   kj::StringPtr name() const { return named.image->name(); }
   kj::StringPtr kernelVersion() const { return named.image->record().getKernelVersion(); }
 
-  // The packed files: of a container the root file system, of a system image the archive, of a
-  // kernel image the kernel, of a disk image the disk. Borrowed.
+  // The packed files: of a container the root file system, of a system or extension image the
+  // archive, of a kernel image the kernel, of a disk image the disk. Borrowed.
   int mainFile() const { return main; }
 
   // Of a kernel image. Borrowed.
@@ -52,8 +55,6 @@ class ImageImpl final : public schema::Image::Server {
   kj::AutoCloseFd main;
   kj::AutoCloseFd addons;
   kj::AutoCloseFd boot;
-
-  void require(schema::ImageType wanted) const;
 };
 
 // What is known of an image under one of its names.

@@ -26,8 +26,7 @@ class ImportServer final : public schema::ImageImport::Server {
                kj::Maybe<schema::ProgressSink::Client> progress, kj::AutoCloseFd archive)
       : shared(kj::mv(shared)),
         reference(kj::mv(referenceParam)),
-        job(kj::refcounted<PullJob>(this->shared->services,
-                                    this->shared->services.parse(reference.canonical()))),
+        job(kj::refcounted<PullJob>(this->shared->services, reference.clone())),
         listener(job->listen(kj::mv(progress))) {
     job->startArchive(kj::mv(archive));
   }

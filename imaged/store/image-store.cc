@@ -9,6 +9,11 @@
 #include "services/runtime/files.h"
 
 namespace bulkhead {
+namespace {
+
+constexpr uint kMostExtensions = 16;
+
+}  // namespace
 
 // A job and its place in the list: both end with the last caller.
 class ImageStoreImpl::SharedJob {
@@ -81,7 +86,7 @@ kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
   KJ_IF_MAYBE (found, running->jobs.find(key)) {
     job = kj::addRef(**found);
   } else {
-    job = kj::refcounted<PullJob>(services, services.parse(params.getReference()));
+    job = kj::refcounted<PullJob>(services, reference.clone());
     if (reference.source == Reference::Source::layout) {
       job->startLayout(options.getPlatform(), layouts.open(reference));
     } else {
@@ -100,7 +105,7 @@ kj::Promise<void> ImageStoreImpl::pull(PullContext context) {
 kj::Promise<void> ImageStoreImpl::importLayout(ImportLayoutContext context) {
   auto params = context.getParams();
   auto reference = services.parse(params.getReference());
-  PullJob job(services, services.parse(params.getReference()));
+  PullJob job(services, reference.clone());
   auto listener = job.listen(progressSinkOf(params));
   capnp::MallocMessageBuilder platform;
   job.startLayout(platform.initRoot<schema::ImagePlatform>(), Layout(params.getLayout()));
@@ -151,28 +156,35 @@ kj::Promise<void> ImageStoreImpl::keeper(KeeperContext context) {
 
 kj::Promise<ImageImpl*> ImageStoreImpl::imageBehind(schema::Image::Client client,
                                                     schema::ImageType type) {
-  auto role = type == schema::ImageType::KERNEL ? "kernel"_kj : "system"_kj;
   auto server = co_await images.getLocalServer(client);
   KJ_IF_MAYBE (found, server) {
     auto& image = kj::downcast<ImageImpl>(*found);
-    if (image.type() != type) {
-      fail(FailureCode::INVALID, image.reference(), kj::str("this is no ", role, " image"),
-           kj::str("its manifest must carry org.bulkhead.image.type=", role));
-    }
+    image.require(type);
     co_return &image;
   }
-  fail(FailureCode::INVALID, role, "the image is not one of this store's");
+  fail(FailureCode::INVALID, "image", "the image is not one of this store's");
 }
 
 kj::Promise<void> ImageStoreImpl::bootFiles(BootFilesContext context) {
   auto params = context.getParams();
+  if (params.getExtensions().size() > kMostExtensions) {
+    fail(FailureCode::EXHAUSTED, "extensions",
+         kj::str("a zone has ", kMostExtensions, " extension images at most"));
+  }
   auto* kernel = co_await imageBehind(params.getKernel(), schema::ImageType::KERNEL);
   auto* system = co_await imageBehind(params.getSystem(), schema::ImageType::SYSTEM);
   auto files = context.getResults().initFiles();
   int kernelParts[] = {kernel->mainFile()};
   files.setKernel(makeFile(sealedFiles.get(kernel->name(), kernelParts)));
-  int initrdParts[] = {kernel->bootArchive(), system->mainFile()};
+  kj::Vector<int> initrdParts;
+  initrdParts.add(kernel->bootArchive());
+  initrdParts.add(system->mainFile());
   auto initrdName = kj::str(kernel->name(), "-", system->name());
+  for (auto each : params.getExtensions()) {
+    auto* extension = co_await imageBehind(each, schema::ImageType::EXTENSION);
+    initrdParts.add(extension->mainFile());
+    initrdName = kj::str(initrdName, "-", extension->name());
+  }
   files.setInitrd(makeFile(sealedFiles.get(initrdName, initrdParts)));
   files.setAddons(fileFor(kernel->addonsFile()));
   files.setKernelVersion(kernel->kernelVersion());

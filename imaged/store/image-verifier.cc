@@ -6,6 +6,7 @@
 
 #include "imaged/store/packed-files.h"
 #include "services/runtime/failure.h"
+#include "services/runtime/files.h"
 
 namespace bulkhead {
 
@@ -62,11 +63,38 @@ kj::Promise<ImageVerifier::Result> ImageVerifier::checkFile(kj::StringPtr subjec
   co_return Result::DAMAGED;
 }
 
+kj::Promise<ImageVerifier::Result> ImageVerifier::checkAgainstTree(kj::StringPtr name) {
+  kj::AutoCloseFd data;
+  kj::AutoCloseFd tree;
+  try {
+    data = services.directory.openImageFile(image->name(), name);
+    tree = services.directory.openImageFile(image->name(), kVerityFile);
+  } catch (...) {
+    note(name, Result::MISSING, failureOf(kj::getCaughtExceptionAsKj()).message);
+    co_return Result::MISSING;
+  }
+  auto record = image->record();
+  auto request = files.get().checkTreeRequest();
+  request.setData(makeFile(kj::mv(data)));
+  request.setTree(makeFile(kj::mv(tree)));
+  request.setSalt(record.getVeritySalt());
+  request.setRoot(record.getVerityRoot());
+  request.setProgress(progress.forwarder());
+  auto response = co_await withWorker(request.send().dropPipeline(), name, "unpack");
+  bool holds = response.getHolds();
+  note(name, holds ? Result::INTACT : Result::DAMAGED,
+       holds ? "" : "its blocks are not those of the hash tree");
+  co_return holds ? Result::INTACT : Result::DAMAGED;
+}
+
 kj::Promise<void> ImageVerifier::checkPackedFile(schema::PackedFile::Reader file) {
-  auto result = co_await checkFile(file.getName(), file.getDigest(), file.getSize(), [&]() {
-    return services.directory.openImageFile(image->name(), file.getName());
-  });
-  if (result != Result::INTACT) services.index.markDamaged(image->name());
+  kj::Promise<Result> check =
+      file.getDigest().size() == 0
+          ? checkAgainstTree(file.getName())
+          : checkFile(file.getName(), file.getDigest(), file.getSize(), [this, file]() {
+              return services.directory.openImageFile(image->name(), file.getName());
+            });
+  if (co_await check != Result::INTACT) services.index.markDamaged(image->name());
 }
 
 kj::Promise<void> ImageVerifier::checkLayer(schema::Layer::Reader layer) {

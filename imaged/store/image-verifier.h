@@ -32,6 +32,7 @@ class ImageVerifier {
   void note(kj::StringPtr subject, Result result, kj::StringPtr problem = "");
   void checkDocuments();
   kj::Promise<void> checkPackedFile(schema::PackedFile::Reader file);
+  kj::Promise<Result> checkAgainstTree(kj::StringPtr name);
   kj::Promise<void> checkLayer(schema::Layer::Reader layer);
   kj::Promise<Result> checkFile(kj::StringPtr subject, kj::StringPtr digest, uint64_t size,
                                 kj::Function<kj::AutoCloseFd()> open);

@@ -19,6 +19,7 @@ kj::ArrayPtr<const kj::StringPtr> packedFiles(schema::ImageType type) {
     case schema::ImageType::CONTAINER:
       return kContainer;
     case schema::ImageType::SYSTEM:
+    case schema::ImageType::EXTENSION:
       return kSystem;
     case schema::ImageType::KERNEL:
       return kKernel;
@@ -28,14 +29,16 @@ kj::ArrayPtr<const kj::StringPtr> packedFiles(schema::ImageType type) {
   return nullptr;
 }
 
-void fillOutputs(schema::ImageType type, Staging& staging, kj::StringPtr subject,
-                 schema::PackOutputs::Builder outputs) {
+void fillOutputs(schema::ImageType type, schema::BlockCompression compression, Staging& staging,
+                 kj::StringPtr subject, schema::PackOutputs::Builder outputs) {
   switch (type) {
     case schema::ImageType::CONTAINER:
+      outputs.setCompression(compression);
       outputs.setSquashfs(makeFile(staging.create(kRootFile)));
       outputs.setVerity(makeFile(staging.create(kVerityFile)));
       return;
     case schema::ImageType::SYSTEM:
+    case schema::ImageType::EXTENSION:
       outputs.setCpio(makeFile(staging.create(kSystemFile)));
       return;
     case schema::ImageType::KERNEL: {

@@ -21,7 +21,7 @@ kj::ArrayPtr<const kj::StringPtr> packedFiles(schema::ImageType type);
 
 // Makes the files that a worker packs a tree into. Fails with `unsupported` for a type that this
 // build does not know.
-void fillOutputs(schema::ImageType type, Staging& staging, kj::StringPtr subject,
-                 schema::PackOutputs::Builder outputs);
+void fillOutputs(schema::ImageType type, schema::BlockCompression compression, Staging& staging,
+                 kj::StringPtr subject, schema::PackOutputs::Builder outputs);
 
 }  // namespace bulkhead

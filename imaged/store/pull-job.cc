@@ -415,7 +415,8 @@ kj::Promise<void> PullJob::packTree(Staging& staging) {
     }
     inputs[i].setLayer(resolved().getLayers()[i]);
   }
-  fillOutputs(resolved().getType(), staging, name, request.initOutputs());
+  fillOutputs(resolved().getType(), services.config.compression, staging, name,
+              request.initOutputs());
   auto limits = request.initLimits();
   limits.setMaxBytes(services.config.maxImageBytes);
   limits.setMaxEntries(services.config.maxImageEntries);
@@ -430,13 +431,19 @@ kj::Promise<void> PullJob::packTree(Staging& staging) {
   record().setVerityBytes(result.getVerityBytes());
 }
 
-// Notes what the packed files are, for whoever wants to know later whether they still are that. The
-// worker syncs them on the way, so that this process need not wait for the disk.
+// Notes what the packed files are, for whoever wants to know later whether they still are that:
+// their digests, but not of a file that a hash tree lies beside, which would only have to be read
+// once more. A worker syncs them, so that this process need not wait for the disk.
 kj::Promise<void> PullJob::seal(Staging& staging, kj::ArrayPtr<const kj::StringPtr> names) {
   auto list = record().initFiles(static_cast<uint>(names.size()));
   for (uint i = 0; i < names.size(); ++i) {
-    auto digest = co_await files.digest(staging.open(names[i]), name, "", nullptr);
     list[i].setName(names[i]);
+    if (names[i] == kRootFile && record().getVerityRoot().size() > 0) {
+      co_await files.sync(staging.open(names[i]), name);
+      list[i].setSize(record().getPackedBytes());
+      continue;
+    }
+    auto digest = co_await files.digest(staging.open(names[i]), name, "", nullptr);
     list[i].setSize(digest.size);
     list[i].setDigest(digest.digest);
   }

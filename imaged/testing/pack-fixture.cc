@@ -61,9 +61,9 @@ PackOutcome PackTest::pack(TreeWriter& writer) {
   return packLayers(layers, writer, bounds, nobody);
 }
 
-std::string PackTest::squashfs() {
+std::string PackTest::squashfs(schema::BlockCompression blocks) {
   auto out = memoryFile();
-  pack(*makeSquashfsWriter(out));
+  pack(*makeSquashfsWriter(out, blocks));
   return contentOf(out);
 }
 

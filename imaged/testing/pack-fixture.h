@@ -37,7 +37,7 @@ class PackTest : public ::testing::Test {
   void clear();
 
   PackOutcome pack(TreeWriter& writer);
-  std::string squashfs();
+  std::string squashfs(schema::BlockCompression blocks = schema::BlockCompression::LZ4);
   Failure packFailure();
 
   // Keeps bytes in a file of the test's directory.

@@ -5,7 +5,7 @@
 
 namespace bulkhead {
 
-ChunkQueue::ChunkQueue(size_t chunkBytes, size_t chunks)
+ChunkQueue::ChunkQueue(size_t chunkBytes, uint chunks)
     : chunkBytes(chunkBytes),
       chunks(chunks),
       memory(kj::heapArray<kj::byte>(chunkBytes * chunks)),
@@ -17,7 +17,13 @@ kj::ArrayPtr<kj::byte> ChunkQueue::buffer(uint64_t number) {
 }
 
 kj::Maybe<kj::ArrayPtr<kj::byte>> ChunkQueue::claim() {
-  return state.when([this](const State& s) { return s.abandoned || s.made - s.oldest() < chunks; },
+  bool isFull;
+  {
+    auto lock = state.lockExclusive();
+    isFull = lock->made - lock->oldest() >= chunks;
+  }
+  auto most = isFull ? kj::max(1u, chunks / 2) : chunks;
+  return state.when([most](const State& s) { return s.abandoned || s.made - s.oldest() < most; },
                     [this](State& s) -> kj::Maybe<kj::ArrayPtr<kj::byte>> {
                       if (s.abandoned) return nullptr;
                       return buffer(s.made);
@@ -37,13 +43,18 @@ void ChunkQueue::end(kj::Maybe<kj::Exception> error) {
 }
 
 kj::ArrayPtr<const kj::byte> ChunkQueue::next(Reader reader) {
+  bool isEmpty;
   {
     auto lock = state.lockExclusive();
     if (lock->holds[reader]) ++lock->released[reader];
     lock->holds[reader] = false;
+    isEmpty = lock->made == lock->released[reader];
   }
+  auto least = isEmpty ? kj::max(1u, chunks / 4) : 1u;
   return state.when(
-      [reader](const State& s) { return s.abandoned || s.ended || s.made > s.released[reader]; },
+      [reader, least](const State& s) {
+        return s.abandoned || s.ended || s.made >= s.released[reader] + least;
+      },
       [this, reader](State& s) -> kj::ArrayPtr<const kj::byte> {
         if (s.abandoned) return nullptr;
         uint64_t number = s.released[reader];

@@ -14,11 +14,13 @@ namespace bulkhead {
 
 // A stream on its way from the thread that makes it to two threads that each see all of it. A fixed
 // number of buffers goes round, so that a slow reader holds the maker up instead of filling memory.
+// Waking a thread costs about as much as a chunk, so whoever had to wait is woken for several: the
+// maker when half of the buffers are free, a reader when a quarter is filled.
 class ChunkQueue {
  public:
   enum Reader : uint { parser, hasher };
 
-  ChunkQueue(size_t chunkBytes, size_t chunks);
+  ChunkQueue(size_t chunkBytes, uint chunks);
   KJ_DISALLOW_COPY_AND_MOVE(ChunkQueue);
 
   // The maker's next buffer; none when nobody wants it any more. Waits while all are in use.
@@ -52,7 +54,7 @@ class ChunkQueue {
   };
 
   const size_t chunkBytes;
-  const size_t chunks;
+  const uint chunks;
   kj::Array<kj::byte> memory;
   // Written by the maker before `made` grows, read by readers after.
   kj::Array<size_t> filled;

@@ -10,6 +10,7 @@
 #include "imaged/file-bytes.h"
 #include "imaged/unpack/disk-extractor.h"
 #include "imaged/unpack/image-archive.h"
+#include "imaged/unpack/verity.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
 #include "services/runtime/progress.h"
@@ -126,6 +127,19 @@ kj::Promise<void> FileWorkerImpl::extractDisk(ExtractDiskContext context) {
     results.setBytes(found->bytes);
     results.setFormat(found->format);
   }
+}
+
+kj::Promise<void> FileWorkerImpl::checkTree(CheckTreeContext context) {
+  auto params = context.getParams();
+  auto data = co_await takeFd(params.getData(), "data");
+  auto tree = co_await takeFd(params.getTree(), "hash tree");
+  Progress progress(timer, progressSinkOf(params));
+  VerityCheck check(data, tree, params.getSalt(), params.getRoot());
+  while (check.next()) {
+    progress.report("verify", "", check.position(), check.size());
+    co_await timer.afterDelay(0 * kj::NANOSECONDS);
+  }
+  context.getResults().setHolds(check.holds());
 }
 
 }  // namespace bulkhead

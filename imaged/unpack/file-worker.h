@@ -19,6 +19,7 @@ class FileWorkerImpl final : public schema::FileWorker::Server {
   kj::Promise<void> readArchive(ReadArchiveContext context) override;
   kj::Promise<void> dockerManifest(DockerManifestContext context) override;
   kj::Promise<void> extractDisk(ExtractDiskContext context) override;
+  kj::Promise<void> checkTree(CheckTreeContext context) override;
 
  private:
   kj::Timer& timer;

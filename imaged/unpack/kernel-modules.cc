@@ -35,7 +35,7 @@ void require(int result, kj::StringPtr why) {
 void requireModulesFor(kj::StringPtr version, int squashfs) {
   SqfsFile file(squashfs, sizeOf(squashfs));
   sqfs_super_t super{};
-  require(sqfs_super_read(&super, &file.base), "this is no squashfs");
+  require(sqfs_super_read(&super, &file), "this is no squashfs");
   sqfs_compressor_config_t config;
   auto kind = static_cast<SQFS_COMPRESSOR>(super.compression_id);
   require(sqfs_compressor_config_init(&config, kind, super.block_size, SQFS_COMP_FLAG_UNCOMPRESS),
@@ -44,7 +44,7 @@ void requireModulesFor(kj::StringPtr version, int squashfs) {
   require(sqfs_compressor_create(&config, compressor.out()),
           "the squashfs is compressed in a way that is not known");
   Sqfs<sqfs_dir_reader_t> reader;
-  reader = sqfs_dir_reader_create(&super, compressor.get(), &file.base, 0);
+  reader = sqfs_dir_reader_create(&super, compressor.get(), &file, 0);
   sqfs_inode_generic_t* inode = nullptr;
   auto path = kj::str("modules/", version);
   int found = sqfs_dir_reader_find_by_path(reader.get(), nullptr, path.cStr(), &inode);

@@ -11,7 +11,7 @@ namespace {
 // Small enough for the second processor's cache, large enough that handing over costs nothing.
 constexpr size_t kChunk = 256u << 10;
 // What one of the threads may run ahead of another.
-constexpr size_t kChunks = 16;
+constexpr uint kChunks = 64;
 
 }  // namespace
 

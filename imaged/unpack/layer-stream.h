@@ -17,8 +17,8 @@ struct ByteBudget {
 };
 
 // One layer's uncompressed bytes, checked against their digest. One thread reads and decompresses,
-// another hashes what comes out, and whoever holds the object parses. Borrows the
-// descriptors and the budget; one stream at a time uses a budget.
+// another hashes what comes out, and whoever holds the object parses. Borrows the descriptors and
+// the budget; one stream at a time uses a budget.
 class LayerStream final : public ByteSource {
  public:
   LayerStream(BlobFile file, schema::Layer::Reader layer, uint number, ByteBudget& budget);

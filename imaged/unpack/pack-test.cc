@@ -76,6 +76,34 @@ TEST_F(PackTest, SquashfsHoldsEverything) {
   EXPECT_EQ(status.st_size, 300'000);
 }
 
+TEST_F(PackTest, BlocksAreCompressedAsAskedFor) {
+  add(richTar());
+  using Blocks = schema::BlockCompression;
+  struct Case {
+    Blocks blocks;
+    int number;  // in the super block
+  };
+  for (auto [blocks, number] : {Case{Blocks::ZSTD, 6}, Case{Blocks::LZ4, 5}}) {
+    auto bytes = squashfs(blocks);
+    EXPECT_EQ(bytes[20], number);
+    EXPECT_EQ(testing::runForOutput({"unsquashfs", "-cat", save(bytes), "dir/hard"}), "data");
+  }
+  clear();
+  // Nothing of this shrinks.
+  std::string noise(300'000, 0);
+  uint32_t state = 1;
+  for (char& c : noise) c = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
+  add(TarBuilder().file("noise", kj::StringPtr(noise.data(), noise.size())).finish());
+  for (auto blocks : {Blocks::LZ4, Blocks::ZSTD}) {
+    auto path = save(squashfs(blocks));
+    auto back = testing::runForOutput({"unsquashfs", "-cat", path, "noise"});
+    EXPECT_TRUE(back.size() == noise.size() &&
+                memcmp(back.begin(), noise.data(), noise.size()) == 0);
+  }
+  EXPECT_EQ(testing::failureFrom([&]() { squashfs(static_cast<Blocks>(9)); }).code,
+            FailureCode::UNSUPPORTED);
+}
+
 TEST_F(PackTest, TheSameLayersGiveTheSameBytes) {
   add(richTar());
   add(TarBuilder().file("dir/.wh.big", "").file("new", "x").finish());

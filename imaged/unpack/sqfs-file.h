@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include <kj/array.h>
 #include <kj/debug.h>
 #include <kj/string.h>
 
@@ -35,6 +36,11 @@ class Sqfs {
   }
   T** out() { return &object; }
   T* get() const { return object; }
+  T* release() {
+    T* given = object;
+    object = nullptr;
+    return given;
+  }
 
  private:
   T* object = nullptr;
@@ -47,14 +53,30 @@ class Sqfs {
   }
 };
 
-// An open file as libsquashfs wants to see it. The descriptor is borrowed.
-struct SqfsFile {
-  sqfs_file_t base{};
-  int fd;
-  uint64_t size;
-
+// An open file as libsquashfs wants to see it. The descriptor is borrowed. What is written one
+// after the other goes out in large pieces, the last of them with truncate(), and the disk is put
+// to work at once, so that little is left for the sync at the end.
+class SqfsFile : public sqfs_file_t {
+ public:
   SqfsFile(int fd, uint64_t size);
   KJ_DISALLOW_COPY_AND_MOVE(SqfsFile);
+
+  // Bytes up to the end, what is not written yet included.
+  uint64_t size() const { return end; }
+
+ private:
+  int fd;
+  uint64_t end;
+  kj::Array<kj::byte> pending;  // made with the first write
+  uint64_t pendingAt = 0;
+  size_t pendingSize = 0;
+
+  // Each gives 0, or what libsquashfs calls the error.
+  int read(uint64_t offset, kj::ArrayPtr<kj::byte> out);
+  int write(uint64_t offset, kj::ArrayPtr<const kj::byte> in);
+  int resize(uint64_t size);
+  int flush();
+  int writeOut(uint64_t offset, kj::ArrayPtr<const kj::byte> in) const;
 };
 
 }  // namespace bulkhead

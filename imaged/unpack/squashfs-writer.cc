@@ -23,16 +23,18 @@ extern "C" {
 #include <sqfs/xattr_writer.h>
 }
 
+#include "imaged/unpack/block-compressor.h"
 #include "imaged/unpack/processors.h"
 #include "imaged/unpack/sqfs-file.h"
 #include "imaged/unpack/tree-writer.h"
+#include "services/runtime/failure.h"
 
 namespace bulkhead {
 namespace {
 
 constexpr size_t kBlock = SQFS_DEFAULT_BLOCK_SIZE;
 constexpr size_t kAlignment = 4096;
-// A pull waits for this: level 1 takes half the time of level 3, for some 4 % more space.
+// Of zstd. A pull waits for this: level 1 takes half the time of level 3, for some 4 % more space.
 constexpr uint32_t kLevel = 1;
 // More would only wait for the one thread that decompresses.
 constexpr uint kMostWorkers = 4;
@@ -83,22 +85,22 @@ uint32_t timeOf(int64_t seconds) {
 
 class SquashfsWriter final : public TreeWriter {
  public:
-  explicit SquashfsWriter(int fd) : file(fd, 0) {
+  SquashfsWriter(int fd, SQFS_COMPRESSOR kind) : file(fd, 0) {
     sqfs_compressor_config_t config;
-    checkSqfs(sqfs_compressor_config_init(&config, SQFS_COMP_ZSTD, kBlock, 0), "compressor");
-    config.level = kLevel;
-    checkSqfs(sqfs_compressor_create(&config, compressor.out()), "compressor");
+    checkSqfs(sqfs_compressor_config_init(&config, kind, kBlock, 0), "compressor");
+    if (kind == SQFS_COMP_ZSTD) config.level = kLevel;
+    compressor = BlockCompressor::make(config);
     config.flags = SQFS_COMP_FLAG_UNCOMPRESS;
     checkSqfs(sqfs_compressor_create(&config, decompressor.out()), "decompressor");
 
-    checkSqfs(sqfs_super_init(&super, kBlock, 0, SQFS_COMP_ZSTD), "super block");
-    checkSqfs(sqfs_super_write(&super, &file.base), "super block");
-    int options = compressor.get()->write_options(compressor.get(), &file.base);
+    checkSqfs(sqfs_super_init(&super, kBlock, 0, kind), "super block");
+    checkSqfs(sqfs_super_write(&super, &file), "super block");
+    int options = compressor.get()->write_options(compressor.get(), &file);
     checkSqfs(options < 0 ? options : 0, "compressor options");
     if (options > 0) super.flags |= SQFS_FLAG_COMPRESSOR_OPTIONS;
 
     fragments = sqfs_frag_table_create(0);
-    blocks = sqfs_block_writer_create(&file.base, kAlignment, 0);
+    blocks = sqfs_block_writer_create(&file, kAlignment, 0);
     sqfs_block_processor_desc_t description{};
     description.size = sizeof description;
     description.max_block_size = kBlock;
@@ -108,7 +110,7 @@ class SquashfsWriter final : public TreeWriter {
     description.wr = blocks.get();
     description.tbl = fragments.get();
     // With these two equal hashes are not trusted: duplicates are compared byte by byte.
-    description.file = &file.base;
+    description.file = &file;
     description.uncmp = decompressor.get();
     checkSqfs(sqfs_block_processor_create_ex(&description, processor.out()), "block processor");
     ids = sqfs_id_table_create(0);
@@ -150,27 +152,26 @@ class SquashfsWriter final : public TreeWriter {
 
   uint64_t finish() override {
     checkSqfs(sqfs_block_processor_finish(processor.get()), "blocks");
-    inodeTable = sqfs_meta_writer_create(&file.base, compressor.get(), 0);
+    inodeTable = sqfs_meta_writer_create(&file, compressor.get(), 0);
     directoryTable =
-        sqfs_meta_writer_create(&file.base, compressor.get(), SQFS_META_WRITER_KEEP_IN_MEMORY);
+        sqfs_meta_writer_create(&file, compressor.get(), SQFS_META_WRITER_KEEP_IN_MEMORY);
     directories = sqfs_dir_writer_create(directoryTable.get(), 0);
-    super.inode_table_start = file.size;
+    super.inode_table_start = file.size();
     writeDirectory(tree->root(), 0);
     super.root_inode_ref = tree->root().inode->location;
     checkSqfs(sqfs_meta_writer_flush(inodeTable.get()), "inodes");
     checkSqfs(sqfs_meta_writer_flush(directoryTable.get()), "directories");
-    super.directory_table_start = file.size;
+    super.directory_table_start = file.size();
     checkSqfs(sqfs_meta_write_write_to_file(directoryTable.get()), "directories");
     super.inode_count = numbers;
-    checkSqfs(sqfs_frag_table_write(fragments.get(), &file.base, &super, compressor.get()),
-              "fragments");
-    checkSqfs(sqfs_id_table_write(ids.get(), &file.base, &super, compressor.get()), "ids");
-    checkSqfs(sqfs_xattr_writer_flush(attributes.get(), &file.base, &super, compressor.get()),
+    checkSqfs(sqfs_frag_table_write(fragments.get(), &file, &super, compressor.get()), "fragments");
+    checkSqfs(sqfs_id_table_write(ids.get(), &file, &super, compressor.get()), "ids");
+    checkSqfs(sqfs_xattr_writer_flush(attributes.get(), &file, &super, compressor.get()),
               "attributes");
-    super.bytes_used = file.size;
-    checkSqfs(sqfs_super_write(&super, &file.base), "super block");
-    uint64_t padded = (file.size + kAlignment - 1) / kAlignment * kAlignment;
-    checkSqfs(file.base.truncate(&file.base, padded), "padding");
+    super.bytes_used = file.size();
+    checkSqfs(sqfs_super_write(&super, &file), "super block");
+    uint64_t padded = (file.size() + kAlignment - 1) / kAlignment * kAlignment;
+    checkSqfs(file.truncate(&file, padded), "padding");
     return padded;
   }
 
@@ -349,6 +350,14 @@ class SquashfsWriter final : public TreeWriter {
 
 }  // namespace
 
-kj::Own<TreeWriter> makeSquashfsWriter(int output) { return kj::heap<SquashfsWriter>(output); }
+kj::Own<TreeWriter> makeSquashfsWriter(int output, schema::BlockCompression compression) {
+  switch (compression) {
+    case schema::BlockCompression::LZ4:
+      return kj::heap<SquashfsWriter>(output, SQFS_COMP_LZ4);
+    case schema::BlockCompression::ZSTD:
+      return kj::heap<SquashfsWriter>(output, SQFS_COMP_ZSTD);
+  }
+  fail(FailureCode::UNSUPPORTED, "pack", "this build does not know that compression");
+}
 
 }  // namespace bulkhead

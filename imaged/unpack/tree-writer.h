@@ -5,6 +5,7 @@
 #include <kj/memory.h>
 
 #include "imaged/unpack/image-tree.h"
+#include "schemas/image-worker.capnp.h"
 
 namespace bulkhead {
 
@@ -43,9 +44,9 @@ class TreeWriter {
   virtual uint64_t finish() = 0;
 };
 
-// A squashfs, zstd-compressed on every processor, padded to 4096 bytes. `output` is empty and
-// opened for reading and writing; it is borrowed.
-kj::Own<TreeWriter> makeSquashfsWriter(int output);
+// A squashfs, compressed on every processor, padded to 4096 bytes. `output` is empty and opened for
+// reading and writing; it is borrowed.
+kj::Own<TreeWriter> makeSquashfsWriter(int output, schema::BlockCompression compression);
 
 // An initial file system: an uncompressed "newc" archive (Linux,
 // Documentation/driver-api/early-userspace/buffer-format.rst), of a size that another one can

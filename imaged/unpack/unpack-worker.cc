@@ -18,6 +18,7 @@ namespace {
 // Where the results go, as descriptors of our own.
 struct Outputs {
   schema::PackOutputs::Which which;
+  schema::BlockCompression compression;
   kj::Vector<kj::AutoCloseFd> files;
   kj::Maybe<kj::AutoCloseFd> verity;
 };
@@ -29,7 +30,7 @@ struct Result {
 };
 
 kj::Promise<Outputs> takeOutputs(schema::PackOutputs::Reader from) {
-  Outputs result{from.which(), {}, nullptr};
+  Outputs result{from.which(), from.getCompression(), {}, nullptr};
   switch (from.which()) {
     case schema::PackOutputs::SQUASHFS:
       result.files.add(co_await takeFd(from.getSquashfs(), "squashfs"));
@@ -71,7 +72,7 @@ Result pack(kj::ArrayPtr<PackLayer> layers, const Outputs& outputs, PackBounds b
   const auto& files = outputs.files;
   switch (outputs.which) {
     case schema::PackOutputs::SQUASHFS: {
-      auto writer = makeSquashfsWriter(files[0]);
+      auto writer = makeSquashfsWriter(files[0], outputs.compression);
       result.outcome = packLayers(layers, *writer, bounds, observer);
       break;
     }

@@ -48,6 +48,9 @@ void addLaunchOptions(CLI::App& app, LaunchOptions& options) {
       ->check(CLI::IsMember({"missing", "always", "never"}));
   app.add_option("--kernel", options.kernelImage, "kernel image instead of the configured one");
   app.add_option("--system", options.systemImage, "system image instead of the configured one");
+  app.add_option("--extension", options.extensionImages,
+                 "image added to the system image, instead of the configured ones")
+      ->allow_extra_args(false);
   app.add_option("--kernel-options", options.kernelOptions, "added to the kernel's command line");
   app.add_flag("--read-only", options.readOnly, "root file system read-only");
   app.add_flag("--timings", options.timings, "how long each step took, on standard error");

@@ -46,6 +46,8 @@ void fillSpec(schema::ZoneSpec::Builder spec, const LaunchOptions& options) {
   spec.setPullPolicy(pullPolicyOf(options.pull));
   spec.setKernelImage(ptr(options.kernelImage));
   spec.setSystemImage(ptr(options.systemImage));
+  setTexts(spec.initExtensionImages(static_cast<unsigned>(options.extensionImages.size())),
+           options.extensionImages);
   spec.setKernelOptions(ptr(options.kernelOptions));
   if (!options.memory.empty()) spec.setMemoryMiB(memoryMiBOf(ptr(options.memory)));
   if (options.vcpus > UINT16_MAX) fail(FailureCode::INVALID, "--vcpus", "is too large");

@@ -27,6 +27,7 @@ struct LaunchOptions {
   std::string pull;
   std::string kernelImage;
   std::string systemImage;
+  std::vector<std::string> extensionImages;
   std::string kernelOptions;
   bool readOnly = false;
   bool input = false;

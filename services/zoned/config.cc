@@ -20,6 +20,14 @@ kj::String textOf(const toml::node& node, kj::StringPtr path, kj::StringPtr key)
   fail(FailureCode::INVALID, path, kj::str(key, " is not a text"));
 }
 
+kj::Vector<kj::String> textsOf(const toml::node& node, kj::StringPtr path, kj::StringPtr key) {
+  const auto* array = node.as_array();
+  if (array == nullptr) fail(FailureCode::INVALID, path, kj::str(key, " is not a list of texts"));
+  kj::Vector<kj::String> texts;
+  for (const auto& each : *array) texts.add(textOf(each, path, key));
+  return texts;
+}
+
 uint32_t numberOf(const toml::node& node, kj::StringPtr path, kj::StringPtr key, uint32_t low,
                   uint32_t high) {
   auto value = node.value<int64_t>();
@@ -52,6 +60,8 @@ ZonedConfig parseZonedConfig(kj::StringPtr text, kj::StringPtr path) {
       config.kernelImage = textOf(node, path, key);
     } else if (key == "system-image") {
       config.systemImage = textOf(node, path, key);
+    } else if (key == "extension-images") {
+      config.extensionImages = textsOf(node, path, key);
     } else if (key == "kernel-options") {
       config.kernelOptions = textOf(node, path, key);
     } else if (key == "memory-mib") {

@@ -3,6 +3,7 @@
 
 #include <kj/string.h>
 #include <kj/time.h>
+#include <kj/vector.h>
 #include <sys/types.h>
 
 namespace bulkhead {
@@ -12,6 +13,9 @@ namespace bulkhead {
 struct ZonedConfig {
   kj::String kernelImage = kj::str("oci:/usr/lib/bulkhead/images/zone-kernel");
   kj::String systemImage = kj::str("oci:/usr/lib/bulkhead/images/zone-system");
+
+  // Added to the system image; none by default.
+  kj::Vector<kj::String> extensionImages;
 
   // In front of every zone's own kernel options. A zone's kernel does without patching its lock
   // prefixes at boot, which costs more than it gains.

@@ -63,12 +63,24 @@ class Gathering {
     auto spec = record.spec();
     auto kernelPull =
         pull(store, spec.getKernelImage().asReader(), schema::PullPolicy::IF_ABSENT, progress);
+    auto names = spec.getExtensionImages().asReader();
+    auto pulls = kj::heapArrayBuilder<kj::Promise<schema::Image::Client>>(names.size());
+    for (auto each : names) {
+      pulls.add(pull(store, each, schema::PullPolicy::IF_ABSENT, progress));
+    }
     auto system = co_await pull(store, spec.getSystemImage().asReader(),
                                 schema::PullPolicy::IF_ABSENT, progress);
     auto kernel = co_await kernelPull;
-    auto kernelLeased = lease(kernel);
-    auto systemLeased = lease(system);
     auto request = store.bootFilesRequest();
+    auto extensions = request.initExtensions(names.size());
+    auto leased = kj::heapArrayBuilder<kj::Promise<void>>(2 + names.size());
+    leased.add(lease(kernel));
+    leased.add(lease(system));
+    for (uint i = 0; i < names.size(); ++i) {
+      auto extension = co_await pulls[i];
+      extensions.set(i, extension);
+      leased.add(lease(extension));
+    }
     request.setKernel(kernel);
     request.setSystem(system);
     auto response = co_await request.send();
@@ -77,8 +89,7 @@ class Gathering {
     images.initrd = co_await takeFd(files.getInitrd(), "initial file system");
     images.addons = co_await takeFd(files.getAddons(), "module disk");
     record.kernelVersion = printable(files.getKernelVersion(), 128);
-    co_await kernelLeased;
-    co_await systemLeased;
+    co_await kj::joinPromises(leased.finish());
   }
 };
 

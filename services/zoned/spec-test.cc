@@ -44,6 +44,28 @@ TEST(Spec, DefaultsAreFilledIn) {
   EXPECT_TRUE(normal.getKernelImage().asReader() == "oci:/usr/lib/bulkhead/images/zone-kernel");
 }
 
+TEST(Spec, ExtensionsAreTheConfiguredOnesUnlessTheZoneHasItsOwn) {
+  auto config = parseZonedConfig("extension-images = [\"oci:/a\", \"oci:/b\"]", "zoned.toml");
+  capnp::MallocMessageBuilder in;
+  auto spec = in.initRoot<schema::ZoneSpec>();
+  spec.setImage("debian:13");
+  auto extensions = [&]() {
+    capnp::MallocMessageBuilder out;
+    auto normal = out.initRoot<schema::ZoneSpec>();
+    normalizeSpec(spec, config, normal);
+    std::string names;
+    for (kj::StringPtr name : normal.getExtensionImages().asReader()) {
+      names += kj::str(name, " ").cStr();
+    }
+    return names;
+  };
+  EXPECT_EQ(extensions(), "oci:/a oci:/b ");
+  spec.initExtensionImages(1).set(0, "oci:/c");
+  EXPECT_EQ(extensions(), "oci:/c ");
+  EXPECT_ANY_THROW(parseZonedConfig("extension-images = \"oci:/a\"", "zoned.toml"));
+  EXPECT_ANY_THROW(parseZonedConfig("extension-images = [1]", "zoned.toml"));
+}
+
 TEST(Spec, EachWrongFieldIsNamed) {
   EXPECT_EQ(refused([](auto) {}), "");
   EXPECT_EQ(refused([](auto s) { s.setName("Not_Valid"); }), "name");
@@ -52,6 +74,9 @@ TEST(Spec, EachWrongFieldIsNamed) {
   EXPECT_EQ(refused([](auto s) { s.setImage("a b"); }), "image");
   EXPECT_EQ(refused([](auto s) { s.setKernelImage("a\nb"); }), "kernelImage");
   EXPECT_EQ(refused([](auto s) { s.setSystemImage("\x1b"); }), "systemImage");
+  EXPECT_EQ(refused([](auto s) { s.initExtensionImages(17); }), "extensionImages");
+  EXPECT_EQ(refused([](auto s) { s.initExtensionImages(1); }), "extensionImages");
+  EXPECT_EQ(refused([](auto s) { s.initExtensionImages(1).set(0, "a b"); }), "extensionImages");
   EXPECT_EQ(refused([](auto s) { s.setMemoryMiB(47); }), "memoryMiB");
   EXPECT_EQ(refused([](auto s) { s.setMemoryMiB(UINT32_MAX); }), "memoryMiB");
   EXPECT_EQ(refused([](auto s) { s.setVcpus(65); }), "vcpus");

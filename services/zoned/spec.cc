@@ -10,6 +10,7 @@ namespace bulkhead {
 namespace {
 
 constexpr size_t kMaxReference = 1024;
+constexpr uint kMostExtensions = 16;
 constexpr size_t kMaxKernelOptions = 512;
 constexpr size_t kMaxPath = 4095;
 constexpr size_t kMaxArguments = 4096;
@@ -194,6 +195,14 @@ void normalizeSpec(schema::ZoneSpec::Reader spec, const ZonedConfig& config,
   checkReference("image", spec.getImage());
   checkReference("kernelImage", spec.getKernelImage());
   checkReference("systemImage", spec.getSystemImage());
+  auto extensions = spec.getExtensionImages();
+  if (extensions.size() > kMostExtensions) {
+    invalid("extensionImages", kj::str("are more than ", kMostExtensions));
+  }
+  for (auto extension : extensions) {
+    if (extension.size() == 0) invalid("extensionImages", "holds an empty name");
+    checkReference("extensionImages", extension);
+  }
   checkEnum("pullPolicy", spec.getPullPolicy(), schema::PullPolicy::NEVER);
   checkEnum("virtualization", spec.getVirtualization(), schema::Virtualization::PVH);
   checkEnum("network", spec.getNetwork(), schema::ZoneSpec::NetworkMode::NONE);
@@ -221,6 +230,12 @@ void normalizeSpec(schema::ZoneSpec::Reader spec, const ZonedConfig& config,
                                                           : spec.getKernelImage());
   normal.setSystemImage(spec.getSystemImage().size() == 0 ? config.systemImage.asPtr()
                                                           : spec.getSystemImage());
+  if (extensions.size() > 0) {
+    normal.setExtensionImages(extensions);
+  } else {
+    auto configured = normal.initExtensionImages(static_cast<uint>(config.extensionImages.size()));
+    for (uint i = 0; i < configured.size(); ++i) configured.set(i, config.extensionImages[i]);
+  }
   normal.setMemoryMiB(memory);
   normal.setVcpus(vcpus);
   normal.setVirtualization(spec.getVirtualization());

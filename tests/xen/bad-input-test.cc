@@ -95,6 +95,13 @@ TEST(BadInput, AGuestThatNeverOffersItsRing) {
               {"ring", "hint:"});
 }
 
+TEST(BadInput, AnImageOfAnotherTypeThanItsPlace) {
+  expectError({"--extension", "localhost:5000/busybox", "localhost:5000/busybox"},
+              {"localhost:5000/busybox", "container, not extension", "hint:"});
+  expectError({"--system", "localhost:5000/extension", "localhost:5000/busybox"},
+              {"localhost:5000/extension", "extension, not system", "hint:"});
+}
+
 TEST(BadInput, UnknownZone) {
   for (auto* command : {"exec", "logs", "wait"}) {
     std::vector<std::string> whole = {"bulkhead", "zone", command, "no-such-zone"};

@@ -52,6 +52,21 @@ TEST_P(Kind, TheLeastMemoryThatMayBeAskedForIsEnough) {
   EXPECT_THAT(ran.out, HasSubstr("small\n"));
 }
 
+// The program that the kernel starts is in the extension, and leads on to the system image's.
+TEST_P(Kind, AnExtensionIsPartOfTheInitialFileSystem) {
+  NothingLeft nothing;
+  std::vector<std::string> command = {"bulkhead", "run", std::string("--") + GetParam(),
+                                      "--kernel-options", "rdinit=/extension/init panic=1"};
+  auto without = command;
+  without.insert(without.end(), {"localhost:5000/busybox", "echo", "extended"});
+  EXPECT_THAT(run(without).err, HasSubstr("Kernel panic"));
+  command.insert(command.end(), {"--extension", "localhost:5000/extension",
+                                 "localhost:5000/busybox", "echo", "extended"});
+  auto ran = run(command);
+  EXPECT_EQ(ran.code, 0) << ran;
+  EXPECT_EQ(ran.out, "extended\n");
+}
+
 INSTANTIATE_TEST_SUITE_P(Life, Kind, testing::Values("pv", "pvh"));
 
 TEST(Life, PassesExitCodesAndSignals) {
