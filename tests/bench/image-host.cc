@@ -66,6 +66,8 @@ int pull(kj::StringPtr programs, kj::StringPtr state, kj::StringPtr config,
 
   auto connection = connectTo(*io.lowLevelProvider, socket);
   auto store = connection->bootstrap<schema::ImageStore>();
+  // The service runs before anybody pulls; its start is not what is measured.
+  store.listRequest().send().wait(io.waitScope);
   auto once = [&](kj::StringPtr reference) {
     Clock clock;
     auto request = store.pullRequest();
