@@ -20,6 +20,8 @@ namespace {
 using xentest::run;
 
 constexpr char kMark[] = "PEER-IS-UP";
+// What zoned gives every zone (services/zoned/config.h).
+constexpr char kOptions[] = "console=hvc0 quiet noreplace-smp xen_blkfront.max_indirect_segments=8";
 
 // Brought here by `./dev bench`.
 constexpr char kProbe[] = "/root/probe-init";
@@ -36,7 +38,7 @@ std::string firstLine(const std::string& text) { return text.substr(0, text.find
 void writeConfig(const std::string& path, const PeerGuest& guest) {
   std::ofstream(path) << "name='peer'\ntype='" << guest.type << "'\nmemory=" << guest.memoryMiB
                       << "\nvcpus=1\nkernel='" << guest.kernel << "'\nramdisk='" << guest.initrd
-                      << "'\nextra='console=hvc0 quiet noreplace-smp'\n";
+                      << "'\nextra='" << kOptions << "'\n";
   std::ofstream disks(path, std::ios::app);
   disks << "disk=[";
   char letter = 'a';
