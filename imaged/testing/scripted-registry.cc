@@ -154,6 +154,26 @@ class ScriptedRegistry::Encrypted final : public Plain {
   }
 };
 
+// A connection as long as somebody serves it. Reading and writing end with the registry, also where
+// the other side, whose event loop may be the one that waits here, does not.
+class ScriptedRegistry::Served {
+ public:
+  Served(ScriptedRegistry& registry, int fd) : registry(registry), fd(fd) {
+    std::lock_guard lock(registry.mutex);
+    registry.descriptors.insert(fd);
+    if (registry.over) shutdown(fd, SHUT_RDWR);
+  }
+  ~Served() {
+    std::lock_guard lock(registry.mutex);
+    registry.descriptors.erase(fd);
+  }
+  KJ_DISALLOW_COPY_AND_MOVE(Served);
+
+ private:
+  ScriptedRegistry& registry;
+  int fd;
+};
+
 ScriptedRegistry::ScriptedRegistry(kj::Maybe<ServerTls> tls) {
   KJ_IF_MAYBE (wanted, tls) {
     context = makeContext(*wanted);
@@ -179,6 +199,11 @@ ScriptedRegistry::ScriptedRegistry(kj::Maybe<ServerTls> tls) {
 ScriptedRegistry::~ScriptedRegistry() {
   wakeWrite = nullptr;
   thread.join();
+  {
+    std::lock_guard lock(mutex);
+    over = true;
+    for (int fd : descriptors) shutdown(fd, SHUT_RDWR);
+  }
   for (auto& client : clients) client.join();
   SSL_CTX_free(context);
 }
@@ -234,10 +259,12 @@ void ScriptedRegistry::run() {
 void ScriptedRegistry::serveConnection(kj::AutoCloseFd fd) {
   if (context == nullptr || mute) {
     Plain client(kj::mv(fd), wakeRead);
+    Served served(*this, client.descriptor());
     if (mute) return client.hang();
     return serveClient(client);
   }
   Encrypted client(kj::mv(fd), wakeRead, context);
+  Served served(*this, client.descriptor());
   if (client.accept()) serveClient(client);
 }
 

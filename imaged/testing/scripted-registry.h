@@ -7,6 +7,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -89,6 +90,7 @@ class ScriptedRegistry {
  private:
   class Plain;
   class Encrypted;
+  class Served;
   kj::AutoCloseFd listener;
   kj::AutoCloseFd wakeRead;
   kj::AutoCloseFd wakeWrite;
@@ -99,6 +101,8 @@ class ScriptedRegistry {
   mutable std::mutex mutex;
   std::map<std::string, Conversation> conversations;
   std::vector<Request> seen;
+  std::set<int> descriptors;  // of connections
+  bool over = false;          // no more of them
   std::list<std::thread> clients;
   std::thread thread;
 

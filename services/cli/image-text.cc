@@ -113,7 +113,8 @@ Json imageDetailsJson(schema::ImageInfo::Reader image, schema::ImageDetails::Rea
     auto entry = Json::object();
     entry.set("name", file.getName());
     entry.set("size", file.getSize());
-    entry.set("digest", file.getDigest());
+    bool byTree = file.getDigest().size() == 0;
+    entry.set("digest", byTree ? Json::null() : Json::of(file.getDigest()));
     packed.add(kj::mv(entry));
   }
   json.set("packed", kj::mv(packed));
@@ -145,8 +146,9 @@ kj::String imageDetails(schema::ImageInfo::Reader image, schema::ImageDetails::R
   table.add({"on disk", kj::str(sizeText(image.getStoredBytes()), ", of these ",
                                 sizeText(image.getSharedBytes()), " shared with other images")});
   for (auto file : details.getPacked()) {
-    table.add({"packed",
-               kj::str(file.getName(), "  ", sizeText(file.getSize()), "  ", file.getDigest())});
+    kj::StringPtr digest = file.getDigest();
+    table.add({"packed", kj::str(file.getName(), "  ", sizeText(file.getSize()), "  ",
+                                 digest.size() > 0 ? digest : "proven by its hash tree"_kj)});
   }
   for (auto layer : details.getLayers()) {
     table.add({"layer", kj::str(layer.getDigest(), "  ", sizeText(layer.getSize()), "  ",
