@@ -25,8 +25,13 @@ interface ZoneAgent {
   workloads @3 () -> (workloads :List(WorkloadEntry));
 
   metrics @4 () -> (metrics :Metrics);
+  # What the zone and its workloads have used up to now.
+
   freeze @5 () -> (handle :Common.Handle);
   watchKernelEvents @6 (sink :Common.ByteStream) -> (handle :Common.Handle);
+
+  processes @7 () -> (processes :List(ProcessEntry), omitted :UInt32);
+  # What runs in the zone, kernel threads left out; 4096 at most, `omitted` more were there.
 }
 
 struct AgentInfo {
@@ -151,6 +156,46 @@ interface Process {
 }
 
 struct Metrics {
+  zone @0 :Usage;                  # the kernel and the agent included
+  workloads @1 :List(WorkloadUsage);
+}
+
+struct WorkloadUsage {
+  id @0 :Text;
+  usage @1 :Usage;
+}
+
+# Counters since the start, unless it says otherwise.
+struct Usage {
   cpuNanoseconds @0 :UInt64;
-  memoryBytes @1 :UInt64;
+  cpuUserNanoseconds @1 :UInt64;
+  cpuSystemNanoseconds @2 :UInt64;
+  memoryBytes @3 :UInt64;          # now
+  memoryPeakBytes @4 :UInt64;      # 0: not known
+  memoryLimitBytes @5 :UInt64;     # of a zone: all it has; 0: none of its own
+  readBytes @6 :UInt64;            # from disks
+  writtenBytes @7 :UInt64;
+  processes @8 :UInt32;            # threads counted as well, now
+  outOfMemoryKills @9 :UInt32;
+  cpuPressure @10 :Pressure;
+  memoryPressure @11 :Pressure;
+  ioPressure @12 :Pressure;
+}
+
+# How long something had to wait (Linux, Documentation/accounting/psi.rst).
+struct Pressure {
+  somePercent @0 :Float32;         # of the last ten seconds: at least one task waited
+  fullPercent @1 :Float32;         # all of them did
+  someMicroseconds @2 :UInt64;
+  fullMicroseconds @3 :UInt64;
+}
+
+struct ProcessEntry {
+  pid @0 :UInt32;                  # as seen in the zone
+  parent @1 :UInt32;
+  name @2 :Text;                   # as the process calls itself
+  user @3 :UInt32;
+  cpuNanoseconds @4 :UInt64;
+  memoryBytes @5 :UInt64;          # resident
+  workload @6 :Text;               # empty: the zone's own
 }

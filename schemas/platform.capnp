@@ -166,4 +166,7 @@ interface Zone {
 
   resize @11 (memoryMiB :UInt32, vcpus :UInt16) -> (info :ZoneInfo);
   metrics @12 () -> (metrics :Agent.Metrics);
+  processes @13 () -> (processes :List(Agent.ProcessEntry), omitted :UInt32);
+  # Both as `ZoneAgent` has them. Errors: `guestSilent` where the zone does not answer, since it is
+  # paused or busy beyond measure.
 }

@@ -10,6 +10,7 @@
 #include "services/cli/progress-lines.h"
 #include "services/cli/run-command.h"
 #include "services/cli/table.h"
+#include "services/cli/usage-text.h"
 
 namespace bulkhead {
 namespace {
@@ -51,6 +52,47 @@ TEST(Tables, ColumnsLineUpAndControlCharactersShow) {
                "NAME         STATE\n"
                "quiet-otter  running\n"
                "a            \\x1b[2J\n");
+}
+
+TEST(Usage, AZoneIsALineAndItsWorkloadsAreInTheJson) {
+  capnp::MallocMessageBuilder message;
+  auto metrics = message.initRoot<schema::Metrics>();
+  auto zone = metrics.initZone();
+  zone.setCpuNanoseconds(1500000000);
+  zone.setMemoryBytes(64u << 20);
+  zone.setMemoryLimitBytes(256u << 20);
+  zone.setProcesses(7);
+  zone.initIoPressure().setSomePercent(12.4f);
+  auto workload = metrics.initWorkloads(1)[0];
+  workload.setId("main");
+  workload.initUsage().setOutOfMemoryKills(1);
+  auto table = usageTable();
+  addUsage(table, "web", metrics.asReader().getZone());
+  EXPECT_STREQ(table.text().cStr(),
+               "ZONE  CPU TIME  MEMORY    OF         READ  WRITTEN  TASKS  WAITED FOR CPU  MEMORY  "
+               "DISK\n"
+               "web   1.500 s   64.0 MiB  256.0 MiB  0 B   0 B      7      0%              0%      "
+               "12%\n");
+  std::string json = metricsJson("web", metrics.asReader()).encode().cStr();
+  EXPECT_NE(json.find("\"id\": \"main\""), std::string::npos) << json;
+  EXPECT_NE(json.find("\"outOfMemoryKills\": 1"), std::string::npos) << json;
+}
+
+TEST(Usage, ProcessesAreSortedAndTheirNamesHarmless) {
+  capnp::MallocMessageBuilder message;
+  auto list = message.initRoot<schema::ZoneAgent::ProcessesResults>().initProcesses(2);
+  list[0].setPid(1);
+  list[0].setName("init");
+  list[1].setPid(9);
+  list[1].setParent(1);
+  list[1].setName("\x1b[2J");
+  list[1].setCpuNanoseconds(2000000000);
+  list[1].setWorkload("main");
+  EXPECT_STREQ(processesText(list.asReader(), 3).cStr(),
+               "PID  PARENT  USER  CPU TIME  MEMORY  WORKLOAD  NAME\n"
+               "9    1       0     2.000 s   0 B     main      \\x1b[2J\n"
+               "1    0       0     0.0 us    0 B     -         init\n"
+               "and 3 more\n");
 }
 
 TEST(Texts, SizesDurationsAges) {

@@ -13,7 +13,8 @@ _bulkhead() {
     choices="run zone image host version completion --output --help"
   elif ((COMP_CWORD == 2)) && [[ $word != -* ]]; then
     case $first in
-      zone) choices="launch list exec logs destroy wait info console";;
+      zone)
+        choices="launch list exec logs stats top stop pause unpause destroy wait info console";;
       image) choices="pull list inspect history verify export import remove prune usage";;
       host) choices=status;;
       completion) choices=bash;;
@@ -22,7 +23,7 @@ _bulkhead() {
   else
     case $first/$second in
       run/* | zone/launch) choices=$run;;
-      zone/exec | zone/logs | zone/destroy | zone/wait | zone/info | zone/console)
+      zone/*)
         choices=$(bulkhead zone list --quiet 2>/dev/null);;
       image/inspect | image/history | image/verify | image/export | image/remove | image/pull)
         choices=$(bulkhead image list --quiet 2>/dev/null);;

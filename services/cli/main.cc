@@ -87,6 +87,7 @@ class Words {
   LaunchOptions launch;
   ExecOptions exec;
   LogsOptions logs;
+  StopOptions stopped;
   PullCommandOptions pull;
   PruneCommandOptions prune;
   ExportCommandOptions exported{{}, "-", {}};
@@ -144,7 +145,8 @@ class Words {
   }
 
   void addZone() {
-    auto& zone = *app.add_subcommand("zone", "zones: launch, list, exec, logs, destroy, wait");
+    auto& zone =
+        *app.add_subcommand("zone", "zones: launch, list, exec, logs, stats, stop, destroy");
     zone.require_subcommand(1);
 
     auto& start = *zone.add_subcommand("launch", "launch a zone and leave it running");
@@ -192,6 +194,29 @@ class Words {
     add(zone, "destroy", "end zones and leave nothing of them",
         [this](CommandContext& context) { return destroyCommand(context, names); })
         .add_option("ZONE", names)
+        ->required();
+    auto& stop = add(
+        zone, "stop", "end zones' containers: their stop signal, and SIGKILL after a while",
+        [this](CommandContext& context) { return stopCommand(context, stopped); },
+        "Example:\n  bulkhead zone stop --time 30 web db");
+    stop.add_option("ZONE", stopped.zones)->required();
+    stop.add_option("-t,--time", stopped.graceSeconds, "seconds until SIGKILL (default 10)");
+    add(zone, "pause", "let zones stand still",
+        [this](CommandContext& context) { return pauseCommand(context, names); })
+        .add_option("ZONE", names)
+        ->required();
+    add(zone, "unpause", "let paused zones go on",
+        [this](CommandContext& context) { return unpauseCommand(context, names); })
+        .add_option("ZONE", names)
+        ->required();
+    add(
+        zone, "stats", "show what zones use: processors, memory, disks, and what they wait for",
+        [this](CommandContext& context) { return statsCommand(context, names); },
+        "Examples:\n  bulkhead zone stats\n  bulkhead zone stats --output json web")
+        .add_option("ZONE", names, "all that run when missing");
+    add(zone, "top", "show what runs in a zone",
+        [this](CommandContext& context) { return topCommand(context, name); })
+        .add_option("ZONE", name)
         ->required();
     add(zone, "wait", "wait until a zone's container has ended; its exit code is ours",
         [this](CommandContext& context) { return waitCommand(context, name); })

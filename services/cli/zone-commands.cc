@@ -9,6 +9,7 @@
 #include <kj/io.h>
 
 #include "services/cli/terminal.h"
+#include "services/cli/usage-text.h"
 #include "services/cli/zone-text.h"
 #include "services/runtime/files.h"
 
@@ -18,6 +19,10 @@ namespace {
 using InfoResponse = capnp::Response<schema::Zone::InfoResults>;
 using WaitResponse = capnp::Response<schema::Zone::WaitResults>;
 using ListResponse = capnp::Response<schema::Session::ListZonesResults>;
+using MetricsResponse = capnp::Response<schema::Zone::MetricsResults>;
+using ProcessesResponse = capnp::Response<schema::Zone::ProcessesResults>;
+
+constexpr unsigned kMostGraceSeconds = 24 * 3600;
 
 uint64_t nowNanoseconds() {
   timespec now{};
@@ -27,6 +32,21 @@ uint64_t nowNanoseconds() {
 
 schema::Zone::Client find(CommandContext& context, const std::string& zone) {
   return context.client.findZone(kj::StringPtr(zone.c_str(), zone.size()));
+}
+
+// Goes on after a failure, and then returns the code of the first.
+template <typename Action>
+int forEach(const std::vector<std::string>& zones, Action&& action) {
+  int code = 0;
+  for (const auto& zone : zones) {
+    try {
+      action(zone);
+    } catch (const kj::Exception& exception) {
+      printFailure(exception);
+      if (code == 0) code = exitCodeOf(failureOf(exception).code);
+    }
+  }
+  return code;
 }
 
 // Copies a pipe to standard output until its end.
@@ -79,16 +99,69 @@ int zoneInfoCommand(CommandContext& context, const std::string& zone) {
 }
 
 int destroyCommand(CommandContext& context, const std::vector<std::string>& zones) {
-  int code = 0;
-  for (auto& zone : zones) {
-    try {
-      context.wait(find(context, zone).destroyRequest().send().ignoreResult());
-    } catch (const kj::Exception& exception) {
-      printFailure(exception);
-      if (code == 0) code = exitCodeOf(failureOf(exception).code);
+  return forEach(zones, [&](const std::string& zone) {
+    context.wait(find(context, zone).destroyRequest().send().ignoreResult());
+  });
+}
+
+int stopCommand(CommandContext& context, const StopOptions& options) {
+  if (options.graceSeconds > kMostGraceSeconds) {
+    fail(FailureCode::INVALID, "--time", kj::str("is longer than ", kMostGraceSeconds, " seconds"));
+  }
+  return forEach(options.zones, [&](const std::string& zone) {
+    auto request = find(context, zone).stopRequest();
+    request.setGraceMilliseconds(options.graceSeconds * 1000);
+    context.wait(request.send().ignoreResult());
+  });
+}
+
+int pauseCommand(CommandContext& context, const std::vector<std::string>& zones) {
+  return forEach(zones, [&](const std::string& zone) {
+    context.wait(find(context, zone).pauseRequest().send().ignoreResult());
+  });
+}
+
+int unpauseCommand(CommandContext& context, const std::vector<std::string>& zones) {
+  return forEach(zones, [&](const std::string& zone) {
+    context.wait(find(context, zone).unpauseRequest().send().ignoreResult());
+  });
+}
+
+int statsCommand(CommandContext& context, const std::vector<std::string>& named) {
+  auto zones = named;
+  if (zones.empty()) {
+    auto response =
+        context.wait(kj::Promise<ListResponse>(context.client.session().listZonesRequest().send()));
+    for (auto zone : response.getZones()) {
+      if (zone.getState() == schema::ZoneInfo::State::RUNNING) zones.emplace_back(zone.getName());
     }
   }
+  auto table = usageTable();
+  auto list = Json::list();
+  int code = forEach(zones, [&](const std::string& zone) {
+    auto response =
+        context.wait(kj::Promise<MetricsResponse>(find(context, zone).metricsRequest().send()));
+    auto metrics = response.getMetrics();
+    addUsage(table, zone.c_str(), metrics.getZone());
+    list.add(metricsJson(zone.c_str(), metrics));
+  });
+  if (context.format == OutputFormat::json) {
+    context.print(list);
+  } else {
+    context.print(table.text());
+  }
   return code;
+}
+
+int topCommand(CommandContext& context, const std::string& zone) {
+  auto response =
+      context.wait(kj::Promise<ProcessesResponse>(find(context, zone).processesRequest().send()));
+  if (context.format == OutputFormat::json) {
+    context.print(processesJson(response.getProcesses(), response.getOmitted()));
+  } else {
+    context.print(processesText(response.getProcesses(), response.getOmitted()));
+  }
+  return 0;
 }
 
 int waitCommand(CommandContext& context, const std::string& zone) {

@@ -13,8 +13,23 @@ int listZonesCommand(CommandContext& context, ListDetail detail);
 
 int zoneInfoCommand(CommandContext& context, const std::string& zone);
 
-// Destroys every named zone; goes on after a failure and then returns the code of the first.
+// These do something to every named zone; they go on after a failure and then return the code of
+// the first.
 int destroyCommand(CommandContext& context, const std::vector<std::string>& zones);
+int pauseCommand(CommandContext& context, const std::vector<std::string>& zones);
+int unpauseCommand(CommandContext& context, const std::vector<std::string>& zones);
+
+struct StopOptions {
+  std::vector<std::string> zones;
+  unsigned graceSeconds = 10;
+};
+int stopCommand(CommandContext& context, const StopOptions& options);
+
+// What zones use; all that run where none is named.
+int statsCommand(CommandContext& context, const std::vector<std::string>& zones);
+
+// What runs in a zone.
+int topCommand(CommandContext& context, const std::string& zone);
 
 // Returns the exit code of the zone's workload.
 int waitCommand(CommandContext& context, const std::string& zone);

@@ -12,6 +12,9 @@
 namespace bulkhead {
 namespace {
 
+// A person waits for it, and a host may be emulated.
+constexpr kj::Duration kAnswerDeadline = 10 * kj::SECONDS;
+
 class ZoneServer final : public schema::Zone::Server {
  public:
   enum class Holder { anyone, maker };
@@ -97,15 +100,43 @@ class ZoneServer final : public schema::Zone::Server {
   }
 
   kj::Promise<void> metrics(MetricsContext context) override {
-    co_await zone->whenLinked();
-    auto response = co_await KJ_ASSERT_NONNULL(zone->holdings.agent).metricsRequest().send();
+    auto response = co_await inTime(askMetrics());
     context.getResults().setMetrics(response.getMetrics());
+  }
+
+  kj::Promise<void> processes(ProcessesContext context) override {
+    auto response = co_await inTime(askProcesses());
+    context.getResults().setProcesses(response.getProcesses());
+    context.getResults().setOmitted(response.getOmitted());
   }
 
  private:
   kj::Own<Zone> zone;
   Holder holder;
   bool starting = false;
+
+  using MetricsAnswer = capnp::Response<schema::ZoneAgent::MetricsResults>;
+  using ProcessesAnswer = capnp::Response<schema::ZoneAgent::ProcessesResults>;
+
+  // Fails with `guestSilent` where the zone keeps whoever asks waiting.
+  template <typename T>
+  kj::Promise<T> inTime(kj::Promise<T> answer) {
+    auto silent = zone->services.timer.afterDelay(kAnswerDeadline).then([this]() -> T {
+      fail(FailureCode::GUEST_SILENT, zone->record.name, "the zone does not answer",
+           "where it is paused, `bulkhead zone unpause` lets it go on");
+    });
+    return answer.exclusiveJoin(kj::mv(silent));
+  }
+
+  kj::Promise<MetricsAnswer> askMetrics() {
+    co_await zone->whenLinked();
+    co_return co_await KJ_ASSERT_NONNULL(zone->holdings.agent).metricsRequest().send();
+  }
+
+  kj::Promise<ProcessesAnswer> askProcesses() {
+    co_await zone->whenLinked();
+    co_return co_await KJ_ASSERT_NONNULL(zone->holdings.agent).processesRequest().send();
+  }
 
   schema::Domain::Client domain() {
     KJ_IF_MAYBE (present, zone->holdings.domain) {

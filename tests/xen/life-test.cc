@@ -80,6 +80,44 @@ TEST(Life, PassesExitCodesAndSignals) {
   EXPECT_EQ(zone.exec({"/etc/passwd"}).code, 126);
 }
 
+TEST(Life, TellsWhatAZoneUsesAndWhatRunsInIt) {
+  NothingLeft nothing;
+  Zone zone("usage", {"--pv"},
+            {"localhost:5000/busybox", "sh", "-c",
+             "head -c 8000000 /dev/zero > /tmp/f; md5sum /tmp/f; sleep 100000"});
+  auto top = [] { return run({"bulkhead", "zone", "top", "usage"}); };
+  EXPECT_TRUE(eventually([&] { return top().out.find("sleep") != std::string::npos; })) << top();
+  auto stats = run({"bulkhead", "zone", "stats"});
+  EXPECT_EQ(stats.code, 0) << stats;
+  EXPECT_THAT(stats.out, HasSubstr("usage "));
+  auto json = run({"bulkhead", "zone", "stats", "--output", "json", "usage"}).out;
+  for (auto* field : {"cpuNanoseconds", "memoryLimitBytes", "ioPressure"}) {
+    EXPECT_THAT(json, HasSubstr(field));
+  }
+  // The container was read from its disk, and it runs: none of these is nothing.
+  for (auto* nothingOf : {"\"cpuNanoseconds\": 0,", "\"memoryBytes\": 0,", "\"readBytes\": 0,",
+                          "\"processes\": 0,"}) {
+    EXPECT_THAT(json, Not(HasSubstr(nothingOf)));
+  }
+}
+
+TEST(Life, PausesAndStops) {
+  NothingLeft nothing;
+  Zone zone(
+      "still", {"--pv"},
+      {"localhost:5000/busybox", "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done"});
+  EXPECT_EQ(run({"bulkhead", "zone", "pause", "still"}).code, 0);
+  auto asked = run({"bulkhead", "zone", "stats", "still"});
+  EXPECT_EQ(asked.code, 125) << asked;
+  EXPECT_THAT(asked.err, HasSubstr("unpause"));
+  EXPECT_EQ(run({"bulkhead", "zone", "unpause", "still"}).code, 0);
+  EXPECT_EQ(run({"bulkhead", "zone", "stats", "still"}).code, 0);
+  auto stopped = run({"bulkhead", "zone", "stop", "--time", "100", "still", "no-such-zone"});
+  EXPECT_EQ(stopped.code, 125) << stopped;
+  EXPECT_THAT(stopped.err, HasSubstr("no-such-zone"));
+  EXPECT_EQ(run({"bulkhead", "zone", "wait", "still"}).code, 7);
+}
+
 TEST(Life, ExecsWithStandardInputAndOutputApart) {
   NothingLeft nothing;
   Zone zone("exec", {"--pv"}, {"localhost:5000/busybox", "sleep", "100000"});

@@ -10,46 +10,28 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <charconv>
-#include <string_view>
-
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
 #include "zoneinit/agent/disk-wait.h"
+#include "zoneinit/agent/usage.h"
 #include "zoneinit/agent/workload-server.h"
 #include "zoneinit/agent/zone-names.h"
+#include "zoneinit/runtime/kernel-files.h"
+#include "zoneinit/runtime/process-list.h"
 
 namespace bulkhead::zone {
 namespace {
 
 constexpr kj::StringPtr kAgentVersion = BULKHEAD_VERSION ""_kj;
 constexpr size_t kMostWorkloads = 64;
+constexpr size_t kMostProcesses = 4096;
 constexpr kj::Duration kDiskDeadline = 15 * kj::SECONDS;
 
 uint64_t bootClock() {
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
-// A line "Key:   123 kB" of a file in /proc, or "key 123" of one in /sys/fs/cgroup.
-uint64_t numberAfter(kj::StringPtr path, kj::StringPtr key) {
-  int raw = open(path.cStr(), O_RDONLY | O_CLOEXEC);
-  if (raw < 0) return 0;
-  kj::AutoCloseFd fd(raw);
-  char buffer[4096];
-  ssize_t n = read(fd, buffer, sizeof buffer);
-  if (n <= 0) return 0;
-  std::string_view text(buffer, static_cast<size_t>(n));
-  auto at = text.find(std::string_view(key.begin(), key.size()));
-  if (at == text.npos) return 0;
-  auto number = text.substr(at + key.size());
-  number.remove_prefix(std::min(number.find_first_not_of(" \t"), number.size()));
-  uint64_t value = 0;
-  std::from_chars(number.begin(), number.end(), value);
-  return value;
 }
 
 kj::String hostname() {
@@ -75,8 +57,9 @@ kj::Promise<void> ZoneAgentServer::info(InfoContext context) {
   info.setKernelVersion(names.release);
   info.setAgentVersion(kAgentVersion);
   info.setBootNanoseconds(bootNanoseconds);
-  info.setMemoryTotalKiB(numberAfter("/proc/meminfo", "MemTotal:"));
-  info.setMemoryAvailableKiB(numberAfter("/proc/meminfo", "MemAvailable:"));
+  auto memory = readKernelFile(AT_FDCWD, "/proc/meminfo").orDefault(kj::String());
+  info.setMemoryTotalKiB(numberOfLine(memory, "MemTotal:"));
+  info.setMemoryAvailableKiB(numberOfLine(memory, "MemAvailable:"));
   return kj::READY_NOW;
 }
 
@@ -141,12 +124,35 @@ kj::Promise<void> ZoneAgentServer::workloads(WorkloadsContext context) {
 }
 
 kj::Promise<void> ZoneAgentServer::metrics(MetricsContext context) {
-  auto metrics = context.getResults().getMetrics();
-  metrics.setCpuNanoseconds(
-      numberAfter(kj::str(runtime.paths.cgroups, "/cpu.stat"), "usage_usec ") * 1000);
-  auto total = numberAfter("/proc/meminfo", "MemTotal:");
-  auto available = numberAfter("/proc/meminfo", "MemAvailable:");
-  metrics.setMemoryBytes((total > available ? total - available : 0) * 1024);
+  auto metrics = context.getResults().initMetrics();
+  writeZoneUsage(runtime.paths.cgroups, metrics.initZone());
+  auto workloads = metrics.initWorkloads(static_cast<uint>(entries.size()));
+  uint i = 0;
+  for (auto& entry : entries) {
+    auto item = workloads[i++];
+    item.setId(entry.key);
+    KJ_IF_MAYBE (directory, entry.value.container->cgroupDirectory()) {
+      writeUsage(*directory, item.initUsage());
+    }
+  }
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> ZoneAgentServer::processes(ProcessesContext context) {
+  auto found = listProcesses(kMostProcesses);
+  auto results = context.getResults();
+  auto list = results.initProcesses(static_cast<uint>(found.processes.size()));
+  for (uint i = 0; i < list.size(); ++i) {
+    const auto& from = found.processes[i];
+    list[i].setPid(from.pid);
+    list[i].setParent(from.parent);
+    list[i].setName(from.name);
+    list[i].setUser(from.user);
+    list[i].setCpuNanoseconds(from.cpuNanoseconds);
+    list[i].setMemoryBytes(from.memoryBytes);
+    list[i].setWorkload(from.workload);
+  }
+  results.setOmitted(found.omitted);
   return kj::READY_NOW;
 }
 

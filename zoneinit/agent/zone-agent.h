@@ -21,6 +21,7 @@ class ZoneAgentServer final : public schema::ZoneAgent::Server {
   kj::Promise<void> createWorkload(CreateWorkloadContext context) override;
   kj::Promise<void> workloads(WorkloadsContext context) override;
   kj::Promise<void> metrics(MetricsContext context) override;
+  kj::Promise<void> processes(ProcessesContext context) override;
 
  private:
   struct Entry {

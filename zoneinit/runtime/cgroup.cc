@@ -11,51 +11,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <string_view>
 
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
 #include "zoneinit/runtime/device-filter.h"
+#include "zoneinit/runtime/kernel-files.h"
 
 namespace bulkhead::zone {
 namespace {
 
 constexpr uint32_t kMostPidsByDefault = 4096;
-
-kj::Maybe<kj::String> readSmall(int directory, kj::StringPtr name) {
-  int raw = openat(directory, name.cStr(), O_RDONLY | O_CLOEXEC);
-  if (raw < 0) return nullptr;
-  kj::AutoCloseFd fd(raw);
-  char buffer[4096];
-  ssize_t n = read(fd, buffer, sizeof buffer - 1);
-  if (n < 0) return nullptr;
-  return kj::heapString(buffer, static_cast<size_t>(n));
-}
-
-bool writeSmall(int directory, kj::StringPtr name, kj::StringPtr value) {
-  int raw = openat(directory, name.cStr(), O_WRONLY | O_CLOEXEC);
-  if (raw < 0) return false;
-  kj::AutoCloseFd fd(raw);
-  return write(fd, value.begin(), value.size()) == static_cast<ssize_t>(value.size());
-}
-
-// The number after `key` in a file of "key number" lines.
-uint64_t keyed(kj::StringPtr content, kj::StringPtr key) {
-  auto wanted = kj::str(key, " ");
-  for (std::string_view rest(content.begin(), content.size()); !rest.empty();) {
-    auto end = std::min(rest.find('\n'), rest.size());
-    auto line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (!line.starts_with(wanted.cStr())) continue;
-    line.remove_prefix(wanted.size());
-    uint64_t value = 0;
-    std::from_chars(line.begin(), line.end(), value);
-    return value;
-  }
-  return 0;
-}
 
 bool hasWord(kj::StringPtr content, kj::StringPtr word) {
   auto padded = kj::str(" ", content.slice(0, content.size()), " ");
@@ -76,7 +42,7 @@ void clearLeftover(int parent, const char* name) {
   int raw = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (raw < 0) return;
   kj::AutoCloseFd fd(raw);
-  writeSmall(fd, "cgroup.kill", "1");
+  writeKernelFile(fd, "cgroup.kill", "1");
   for (int attempt = 0; attempt < 100; ++attempt) {
     if (unlinkat(parent, name, AT_REMOVEDIR) == 0) return;
     int events = openat(fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
@@ -106,22 +72,25 @@ uint32_t defaultPids() {
 CgroupTree::CgroupTree(kj::UnixEventPort& eventPortParam, kj::StringPtr base)
     : eventPort(eventPortParam), directory(kj::str(base, "/workloads")) {
   auto top = openDirectory(base);
-  auto controllers = readSmall(top, "cgroup.controllers").orDefault(kj::String());
+  auto controllers = readKernelFile(top, "cgroup.controllers").orDefault(kj::String());
   // One by one: a single refusal must not take the others with it.
-  for (kj::StringPtr each : {"memory"_kj, "pids"_kj, "cpu"_kj}) {
-    if (hasWord(controllers, each)) writeSmall(top, "cgroup.subtree_control", kj::str("+", each));
+  for (kj::StringPtr each : {"memory"_kj, "pids"_kj, "cpu"_kj, "io"_kj}) {
+    if (hasWord(controllers, each))
+      writeKernelFile(top, "cgroup.subtree_control", kj::str("+", each));
   }
   if (mkdir(directory.cStr(), 0755) != 0 && errno != EEXIST) {
     KJ_FAIL_REQUIRE("cannot make a cgroup", directory, strerror(errno));
   }
   auto own = openDirectory(directory);
-  auto given = readSmall(own, "cgroup.controllers").orDefault(kj::String());
+  auto given = readKernelFile(own, "cgroup.controllers").orDefault(kj::String());
   auto handDown = [&](kj::StringPtr name) {
-    return hasWord(given, name) && writeSmall(own, "cgroup.subtree_control", kj::str("+", name));
+    return hasWord(given, name) &&
+           writeKernelFile(own, "cgroup.subtree_control", kj::str("+", name));
   };
   memory = handDown("memory");
   pids = handDown("pids");
   handDown("cpu");
+  handDown("io");
 
   int copy;
   KJ_SYSCALL(copy = openat(own, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -146,14 +115,14 @@ Cgroup::Cgroup(CgroupTree& tree, kj::StringPtr name, CgroupLimits limits)
   KJ_ON_SCOPE_FAILURE(rmdir(path.cStr()));
   directory = openDirectory(path);
   if (limits.memoryBytes != 0) {
-    bool set = writeSmall(directory, "memory.max", kj::str(limits.memoryBytes));
+    bool set = writeKernelFile(directory, "memory.max", kj::str(limits.memoryBytes));
     KJ_REQUIRE(set, "cannot set the memory limit", path, strerror(errno));
-    writeSmall(directory, "memory.swap.max", "0");
+    writeKernelFile(directory, "memory.swap.max", "0");
   }
-  if (tree.hasMemory()) writeSmall(directory, "memory.oom.group", "1");
+  if (tree.hasMemory()) writeKernelFile(directory, "memory.oom.group", "1");
   if (tree.hasPids()) {
     uint32_t most = limits.pids != 0 ? limits.pids : defaultPids();
-    bool set = writeSmall(directory, "pids.max", kj::str(most));
+    bool set = writeKernelFile(directory, "pids.max", kj::str(most));
     KJ_REQUIRE(set, "cannot set the limit of processes", path, strerror(errno));
   }
   attachDeviceFilter(directory);
@@ -167,11 +136,11 @@ Cgroup::~Cgroup() noexcept(false) {
   }
 }
 
-void Cgroup::kill() { writeSmall(directory, "cgroup.kill", "1"); }
+void Cgroup::kill() { writeKernelFile(directory, "cgroup.kill", "1"); }
 
 bool Cgroup::populated() const {
-  KJ_IF_MAYBE (content, readSmall(directory, "cgroup.events")) {
-    return keyed(*content, "populated") != 0;
+  KJ_IF_MAYBE (content, readKernelFile(directory, "cgroup.events")) {
+    return numberOfLine(*content, "populated") != 0;
   }
   return false;
 }
@@ -192,8 +161,8 @@ kj::Promise<void> Cgroup::whenEmpty() {
 }
 
 uint64_t Cgroup::outOfMemoryKills() const {
-  KJ_IF_MAYBE (content, readSmall(directory, "memory.events")) {
-    return keyed(*content, "oom_kill");
+  KJ_IF_MAYBE (content, readKernelFile(directory, "memory.events")) {
+    return numberOfLine(*content, "oom_kill");
   }
   return 0;
 }

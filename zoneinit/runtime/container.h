@@ -39,6 +39,11 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   LogRing& log() { return ring; }
   const ContainerSpec& specification() const { return spec; }
 
+  // Its cgroup's directory, borrowed; none once it is destroyed.
+  kj::Maybe<int> cgroupDirectory() const {
+    return cgroup.map([](const kj::Own<Cgroup>& own) { return own->fd(); });
+  }
+
   // Starts the container's own process, once.
   kj::Promise<kj::Own<Process>> start(ProcessSinks sinks, InputMode input);
 

@@ -10,6 +10,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <set>
+#include <string>
+#include <utility>
+
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
@@ -404,6 +408,48 @@ TEST_F(ZoneAgentTest, KeepsWorkloadsApart) {
   EXPECT_EQ(client.exec(two, "echo alive").code, 0);
   two.destroyRequest().send().wait(ws);
   EXPECT_EQ(client.agent.workloadsRequest().send().wait(ws).getWorkloads().size(), 0u);
+}
+
+TEST_F(ZoneAgentTest, TellsWhatWorkloadsUseAndWhatRunsInThem) {
+  auto busy =
+      client.create(words({"sh", "-c", "head -c 8000000 /dev/zero > /tmp/f; sleep 1000; true"}),
+                    [](Spec s) { s.setId("busy"); });
+  auto idle = client.create(words({"sleep", "2000"}), [](Spec s) { s.setId("idle"); });
+  auto first = client.start(busy), second = client.start(idle);
+  // The file is complete when the shell waits for its sleep.
+  client.exec(busy, "until pidof sleep; do usleep 10000; done");
+
+  auto answer = client.agent.metricsRequest().send().wait(ws);
+  auto metrics = answer.getMetrics();
+  EXPECT_GT(metrics.getZone().getMemoryBytes(), 0u);
+  EXPECT_GT(metrics.getZone().getMemoryLimitBytes(), metrics.getZone().getMemoryBytes());
+  EXPECT_GT(metrics.getZone().getProcesses(), 2u);
+  uint64_t memory[2] = {};
+  for (auto workload : metrics.getWorkloads()) {
+    auto usage = workload.getUsage();
+    EXPECT_GT(usage.getCpuNanoseconds(), 0u);
+    memory[workload.getId() == "busy" ? 0 : 1] = usage.getMemoryBytes();
+    // Where these tests run not every controller need be there.
+    if (usage.getProcesses() == 0) continue;
+    EXPECT_EQ(usage.getProcesses(), workload.getId() == "busy" ? 2u : 1u);
+  }
+  ASSERT_EQ(metrics.getWorkloads().size(), 2u);
+  if (memory[0] > 0) {
+    EXPECT_GT(memory[0], memory[1] + 6'000'000);
+  }
+
+  auto list = client.agent.processesRequest().send().wait(ws);
+  EXPECT_EQ(list.getOmitted(), 0u);
+  std::set<std::pair<std::string, std::string>> found;
+  for (auto process : list.getProcesses()) {
+    found.emplace(process.getName().cStr(), process.getWorkload().cStr());
+  }
+  EXPECT_TRUE(found.contains({"sh", "busy"}));
+  EXPECT_TRUE(found.contains({"sleep", "busy"}));
+  EXPECT_TRUE(found.contains({"sleep", "idle"}));
+  EXPECT_FALSE(found.contains({"sh", "idle"}));
+  busy.destroyRequest().send().wait(ws);
+  idle.destroyRequest().send().wait(ws);
 }
 
 TEST_F(ZoneAgentTest, GivesNoNetworkWhereNoneIsWanted) {
