@@ -76,6 +76,7 @@ TEST(Usage, AZoneIsALineAndItsWorkloadsAreInTheJson) {
   std::string json = metricsJson("web", metrics.asReader()).encode().cStr();
   EXPECT_NE(json.find("\"id\": \"main\""), std::string::npos) << json;
   EXPECT_NE(json.find("\"outOfMemoryKills\": 1"), std::string::npos) << json;
+  EXPECT_NE(json.find("\"somePercent\": 12.4,"), std::string::npos) << json;
 }
 
 TEST(Usage, ProcessesAreSortedAndTheirNamesHarmless) {

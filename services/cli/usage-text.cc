@@ -4,16 +4,22 @@
 #include <stdio.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include <kj/vector.h>
 
 namespace bulkhead {
 namespace {
 
+// As the kernel gave it: with two digits behind the point.
+Json percentJson(float percent) {
+  return Json::of(std::round(static_cast<double>(percent) * 100) / 100);
+}
+
 Json pressureJson(schema::Pressure::Reader pressure) {
   auto json = Json::object();
-  json.set("somePercent", Json::of(double{pressure.getSomePercent()}));
-  json.set("fullPercent", Json::of(double{pressure.getFullPercent()}));
+  json.set("somePercent", percentJson(pressure.getSomePercent()));
+  json.set("fullPercent", percentJson(pressure.getFullPercent()));
   json.set("someMicroseconds", pressure.getSomeMicroseconds());
   json.set("fullMicroseconds", pressure.getFullMicroseconds());
   return json;
