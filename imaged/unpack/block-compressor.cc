@@ -2,13 +2,8 @@
 #include "imaged/unpack/block-compressor.h"
 
 namespace bulkhead {
-namespace {
 
-// Their first member is their object, as everywhere in libsquashfs.
-sqfs_object_t* objectOf(sqfs_compressor_t* compressor) { return &compressor->base; }
-
-}  // namespace
-
+// A compressor's first member is its object, as everywhere in libsquashfs.
 BlockCompressor::BlockCompressor() : sqfs_compressor_t{} {
   base.destroy = [](sqfs_object_t* object) {
     delete static_cast<BlockCompressor*>(reinterpret_cast<sqfs_compressor_t*>(object));
@@ -20,7 +15,7 @@ BlockCompressor::BlockCompressor() : sqfs_compressor_t{} {
     if (inner == nullptr) return nullptr;
     auto* copy = new BlockCompressor();
     copy->library = inner;
-    return objectOf(copy);
+    return &copy->base;
   };
   get_configuration = [](const sqfs_compressor_t* self, sqfs_compressor_config_t* config) {
     auto* inner = static_cast<const BlockCompressor*>(self)->library.get();

@@ -53,6 +53,13 @@ struct Level {
   uint64_t hashBlocks() const { return hashBlocksFor(blocks); }
 };
 
+// `sum` is as new, before and after.
+Digest hashOf(Sha256& sum, kj::ArrayPtr<const kj::byte> salt, kj::ArrayPtr<const kj::byte> block) {
+  sum.update(salt);
+  sum.update(block);
+  return sum.finish();
+}
+
 // Makes hash blocks, a batch at a time.
 class Hasher {
  public:
@@ -69,9 +76,7 @@ class Hasher {
       uint64_t here = kj::min(kHashesPerBlock, level.blocks - at);
       readAt(level.from, level.start + at * kBlock, input.slice(0, here * kBlock));
       for (uint64_t j = 0; j < here; ++j) {
-        sum.update(level.salt);
-        sum.update(input.slice(j * kBlock, (j + 1) * kBlock));
-        auto digest = sum.finish();
+        auto digest = hashOf(sum, level.salt, input.slice(j * kBlock, (j + 1) * kBlock));
         auto place = output.slice(i * kBlock + j * kDigestBytes, output.size());
         memcpy(place.begin(), digest.bytes().begin(), kDigestBytes);
       }
@@ -135,14 +140,11 @@ struct Layout {
   uint64_t lowest() const { return end - levels[0] * kBlock; }
 };
 
-// The hash of a whole block.
-Digest hashOf(kj::ArrayPtr<const kj::byte> salt, int file, uint64_t offset) {
+Digest hashOfBlock(kj::ArrayPtr<const kj::byte> salt, int file, uint64_t offset) {
   auto block = kj::heapArray<kj::byte>(kBlock);
   readAt(file, offset, block);
   Sha256 sum;
-  sum.update(salt);
-  sum.update(block);
-  return sum.finish();
+  return hashOf(sum, salt, block);
 }
 
 // One number for one image, as everything else: RFC 9562, version 8.
@@ -176,7 +178,7 @@ VerityTree writeVerityTree(int data, uint64_t bytes, kj::ArrayPtr<const kj::byte
     writeHashes(level);
     level = Level{output, level.target, size, output, level.target, salt};
   }
-  return {hashOf(salt, level.from, level.start), layout.end};
+  return {hashOfBlock(salt, level.from, level.start), layout.end};
 }
 
 struct VerityCheck::State {
@@ -192,8 +194,8 @@ struct VerityCheck::State {
 
   // The single block above all others, which a file of one block is itself.
   Digest top() const {
-    if (layout.levels.size() == 0) return hashOf(level.salt, level.from, 0);
-    return hashOf(level.salt, level.to, kBlock);
+    if (layout.levels.size() == 0) return hashOfBlock(level.salt, level.from, 0);
+    return hashOfBlock(level.salt, level.to, kBlock);
   }
 };
 

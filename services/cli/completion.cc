@@ -7,7 +7,8 @@ const kj::StringPtr kBashCompletion = R"bash(# bash completion for bulkhead
 _bulkhead() {
   local word=${COMP_WORDS[COMP_CWORD]} first=${COMP_WORDS[1]:-} second=${COMP_WORDS[2]:-}
   local run="--rm --keep --name --memory --vcpus --pv --pvh --network -e -w -u --entrypoint -i -t
-    --hostname --label --pull --kernel --system --extension --kernel-options --read-only --timings --help"
+    --hostname --label --pull --kernel --system --extension --kernel-options --read-only --timings
+    --help"
   local choices=
   if ((COMP_CWORD == 1)); then
     choices="run zone image host version completion --output --help"

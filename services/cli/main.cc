@@ -118,6 +118,22 @@ class Words {
     return sub;
   }
 
+  // A word that takes zones, or one.
+  void addForZones(CLI::App& to, const char* word, const char* help,
+                   int (*command)(CommandContext&, const std::vector<std::string>&)) {
+    add(to, word, help,
+        [this, command](CommandContext& context) { return command(context, names); })
+        .add_option("ZONE", names)
+        ->required();
+  }
+
+  void addForZone(CLI::App& to, const char* word, const char* help,
+                  int (*command)(CommandContext&, const std::string&)) {
+    add(to, word, help, [this, command](CommandContext& context) { return command(context, name); })
+        .add_option("ZONE", name)
+        ->required();
+  }
+
   void addRun() {
     auto& run = *app.add_subcommand("run", "run a container in a zone of its own");
     takeRest(run, "Usage: bulkhead run [OPTIONS] IMAGE [COMMAND ARGS...]");
@@ -191,41 +207,24 @@ class Words {
     log.add_flag("-f,--follow", logs.follow, "go on until the container ends");
     log.add_option("--tail", logs.tail, "only the last lines");
 
-    add(zone, "destroy", "end zones and leave nothing of them",
-        [this](CommandContext& context) { return destroyCommand(context, names); })
-        .add_option("ZONE", names)
-        ->required();
+    addForZones(zone, "destroy", "end zones and leave nothing of them", destroyCommand);
     auto& stop = add(
         zone, "stop", "end zones' containers: their stop signal, and SIGKILL after a while",
         [this](CommandContext& context) { return stopCommand(context, stopped); },
         "Example:\n  bulkhead zone stop --time 30 web db");
     stop.add_option("ZONE", stopped.zones)->required();
     stop.add_option("-t,--time", stopped.graceSeconds, "seconds until SIGKILL (default 10)");
-    add(zone, "pause", "let zones stand still",
-        [this](CommandContext& context) { return pauseCommand(context, names); })
-        .add_option("ZONE", names)
-        ->required();
-    add(zone, "unpause", "let paused zones go on",
-        [this](CommandContext& context) { return unpauseCommand(context, names); })
-        .add_option("ZONE", names)
-        ->required();
+    addForZones(zone, "pause", "let zones stand still", pauseCommand);
+    addForZones(zone, "unpause", "let paused zones go on", unpauseCommand);
     add(
         zone, "stats", "show what zones use: processors, memory, disks, and what they wait for",
         [this](CommandContext& context) { return statsCommand(context, names); },
         "Examples:\n  bulkhead zone stats\n  bulkhead zone stats --output json web")
         .add_option("ZONE", names, "all that run when missing");
-    add(zone, "top", "show what runs in a zone",
-        [this](CommandContext& context) { return topCommand(context, name); })
-        .add_option("ZONE", name)
-        ->required();
-    add(zone, "wait", "wait until a zone's container has ended; its exit code is ours",
-        [this](CommandContext& context) { return waitCommand(context, name); })
-        .add_option("ZONE", name)
-        ->required();
-    add(zone, "info", "show one zone in all detail",
-        [this](CommandContext& context) { return zoneInfoCommand(context, name); })
-        .add_option("ZONE", name)
-        ->required();
+    addForZone(zone, "top", "show what runs in a zone", topCommand);
+    addForZone(zone, "wait", "wait until a zone's container has ended; its exit code is ours",
+               waitCommand);
+    addForZone(zone, "info", "show one zone in all detail", zoneInfoCommand);
     auto& console =
         add(zone, "console", "show a zone's kernel messages", [this](CommandContext& context) {
           return consoleCommand(context, name, flag ? ConsoleReach::follow : ConsoleReach::history);

@@ -100,12 +100,12 @@ class ZoneServer final : public schema::Zone::Server {
   }
 
   kj::Promise<void> metrics(MetricsContext context) override {
-    auto response = co_await inTime(askMetrics());
+    auto response = co_await inTime(agent().metricsRequest().send());
     context.getResults().setMetrics(response.getMetrics());
   }
 
   kj::Promise<void> processes(ProcessesContext context) override {
-    auto response = co_await inTime(askProcesses());
+    auto response = co_await inTime(agent().processesRequest().send());
     context.getResults().setProcesses(response.getProcesses());
     context.getResults().setOmitted(response.getOmitted());
   }
@@ -114,9 +114,6 @@ class ZoneServer final : public schema::Zone::Server {
   kj::Own<Zone> zone;
   Holder holder;
   bool starting = false;
-
-  using MetricsAnswer = capnp::Response<schema::ZoneAgent::MetricsResults>;
-  using ProcessesAnswer = capnp::Response<schema::ZoneAgent::ProcessesResults>;
 
   // Fails with `guestSilent` where the zone keeps whoever asks waiting.
   template <typename T>
@@ -128,14 +125,12 @@ class ZoneServer final : public schema::Zone::Server {
     return answer.exclusiveJoin(kj::mv(silent));
   }
 
-  kj::Promise<MetricsAnswer> askMetrics() {
-    co_await zone->whenLinked();
-    co_return co_await KJ_ASSERT_NONNULL(zone->holdings.agent).metricsRequest().send();
-  }
+  // The agent, as soon as there is one to be reached.
+  schema::ZoneAgent::Client agent() { return linkedAgent(); }
 
-  kj::Promise<ProcessesAnswer> askProcesses() {
+  kj::Promise<schema::ZoneAgent::Client> linkedAgent() {
     co_await zone->whenLinked();
-    co_return co_await KJ_ASSERT_NONNULL(zone->holdings.agent).processesRequest().send();
+    co_return KJ_ASSERT_NONNULL(zone->holdings.agent);
   }
 
   schema::Domain::Client domain() {

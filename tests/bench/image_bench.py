@@ -130,7 +130,8 @@ def make_layout(layout: pathlib.Path, layers: list[list[str]], compression: str)
 
 def layouts() -> dict[str, pathlib.Path]:
   """An OCI layout for each image, made once."""
-  recipe = repr((TREES, PACKAGES, COMPRESSORS, IMAGES)) + pathlib.Path("cmake/sdk.packages").read_text()
+  root = pathlib.Path("cmake/sdk.packages").read_text()
+  recipe = repr((TREES, PACKAGES, COMPRESSORS, IMAGES)) + root
   key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
   folder = cache() / f"bench-images-{key}"
   if not (folder / "done").exists():

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <sstream>
 #include <stdexcept>
 #include <utility>
 
@@ -22,9 +21,6 @@ using xentest::run;
 constexpr char kMark[] = "PEER-IS-UP";
 // What zoned gives every zone (services/zoned/config.h).
 constexpr char kOptions[] = "console=hvc0 quiet noreplace-smp xen_blkfront.max_indirect_segments=8";
-
-// Brought here by `./dev bench`.
-constexpr char kProbe[] = "/root/probe-init";
 
 void must(const std::vector<std::string>& command) {
   auto outcome = run(command);
@@ -90,26 +86,10 @@ std::string PausedGuest::readUntil(const std::string& mark) {
   return result;
 }
 
-double PausedGuest::readAvailableMiB() {
-  readUntil("MemAvailable:");
-  std::istringstream rest(readUntil("kB"));
-  double kib = 0;
-  rest >> kib;
-  return kib / 1024;
-}
-
 double millisecondsNow() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
-}
-
-PeerGuest probeGuest(const std::string& layout, const std::string& directory, unsigned memoryMiB) {
-  xentest::extractKernel(layout, directory);
-  xentest::shell(
-      "cd " + directory + " && mkdir -p root && cp " + kProbe +
-      " root/init && (cd root && find . | busybox cpio -o -H newc 2>/dev/null) > initrd");
-  return {directory + "/kernel/image", directory + "/initrd", {}, "pv", memoryMiB};
 }
 
 PeerGuest preparePeer(const std::string& directory) {

@@ -23,10 +23,6 @@ struct PeerGuest {
   unsigned memoryMiB;
 };
 
-// A zone's kernel and an initrd of nothing but the probe; no disks. `layout` is the kernel's image.
-// Files go below `directory`.
-PeerGuest probeGuest(const std::string& layout, const std::string& directory, unsigned memoryMiB);
-
 // Creates, starts and destroys it once with xl. Throws std::runtime_error naming the step.
 XlTimes measureXl(const PeerGuest& guest);
 
@@ -50,9 +46,6 @@ class PausedGuest {
   // What the guest wrote to its console up to and with `mark`. Throws when it is silent for two
   // minutes.
   std::string readUntil(const std::string& mark);
-
-  // The memory that programs can have, as the probe says next.
-  double readAvailableMiB();
 
  private:
   unsigned number = 0;

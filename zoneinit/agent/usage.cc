@@ -2,7 +2,6 @@
 #include "zoneinit/agent/usage.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 
 #include <kj/io.h>
 
@@ -19,13 +18,9 @@ struct PressureFiles {
   kj::StringPtr io;
 };
 
-kj::String contentOf(int directory, kj::StringPtr name) {
-  return readKernelFile(directory, name).orDefault(kj::String());
-}
-
 // Of a file that is one number; 0 for "max" and for a file that is not there.
 uint64_t numberIn(int directory, kj::StringPtr name) {
-  return strtoull(contentOf(directory, name).cStr(), nullptr, 10);
+  return leadingNumber(readKernelFile(directory, name).cStr());
 }
 
 uint64_t wholeNumber(std::string_view line, std::string_view field) {
@@ -33,7 +28,7 @@ uint64_t wholeNumber(std::string_view line, std::string_view field) {
 }
 
 void writePressure(int directory, kj::StringPtr name, schema::Pressure::Builder out) {
-  eachLine(contentOf(directory, name), [&](std::string_view line) {
+  eachLine(readKernelFile(directory, name), [&](std::string_view line) {
     auto percent = static_cast<float>(numberOfField(line, "avg10"));
     auto total = wholeNumber(line, "total");
     if (line.starts_with("some ")) {
@@ -54,13 +49,13 @@ void writePressures(const PressureFiles& files, schema::Usage::Builder out) {
 
 // What the whole zone's cgroup and a container's have in common.
 void writeProcessorAndDisks(int cgroup, schema::Usage::Builder out) {
-  auto cpu = contentOf(cgroup, "cpu.stat");
+  auto cpu = readKernelFile(cgroup, "cpu.stat");
   out.setCpuNanoseconds(numberOfLine(cpu, "usage_usec") * 1000);
   out.setCpuUserNanoseconds(numberOfLine(cpu, "user_usec") * 1000);
   out.setCpuSystemNanoseconds(numberOfLine(cpu, "system_usec") * 1000);
   uint64_t read = 0;
   uint64_t written = 0;
-  eachLine(contentOf(cgroup, "io.stat"), [&](std::string_view line) {
+  eachLine(readKernelFile(cgroup, "io.stat"), [&](std::string_view line) {
     read += wholeNumber(line, "rbytes");
     written += wholeNumber(line, "wbytes");
   });
@@ -77,25 +72,25 @@ void writeUsage(int cgroup, schema::Usage::Builder out) {
   out.setMemoryLimitBytes(numberIn(cgroup, "memory.max"));
   out.setProcesses(static_cast<uint32_t>(numberIn(cgroup, "pids.current")));
   out.setOutOfMemoryKills(
-      static_cast<uint32_t>(numberOfLine(contentOf(cgroup, "memory.events"), "oom_kill")));
+      static_cast<uint32_t>(numberOfLine(readKernelFile(cgroup, "memory.events"), "oom_kill")));
   writePressures({cgroup, "cpu.pressure", "memory.pressure", "io.pressure"}, out);
 }
 
 void writeZoneUsage(kj::StringPtr cgroups, schema::Usage::Builder out) {
   int raw = open(cgroups.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (raw >= 0) writeProcessorAndDisks(kj::AutoCloseFd(raw), out);
-  auto memory = contentOf(AT_FDCWD, "/proc/meminfo");
+  auto memory = readKernelFile(AT_FDCWD, "/proc/meminfo");
   auto total = numberOfLine(memory, "MemTotal:");
   auto available = numberOfLine(memory, "MemAvailable:");
   out.setMemoryBytes((total > available ? total - available : 0) * 1024);
   out.setMemoryLimitBytes(total * 1024);
   // "0.00 0.01 0.05 1/123 456": of 123 tasks one runs now.
-  auto load = contentOf(AT_FDCWD, "/proc/loadavg");
+  auto load = readKernelFile(AT_FDCWD, "/proc/loadavg");
   KJ_IF_MAYBE (slash, load.findFirst('/')) {
-    out.setProcesses(static_cast<uint32_t>(strtoull(load.slice(*slash + 1).cStr(), nullptr, 10)));
+    out.setProcesses(static_cast<uint32_t>(leadingNumber(load.slice(*slash + 1).cStr())));
   }
   out.setOutOfMemoryKills(
-      static_cast<uint32_t>(numberOfLine(contentOf(AT_FDCWD, "/proc/vmstat"), "oom_kill")));
+      static_cast<uint32_t>(numberOfLine(readKernelFile(AT_FDCWD, "/proc/vmstat"), "oom_kill")));
   writePressures({AT_FDCWD, "/proc/pressure/cpu", "/proc/pressure/memory", "/proc/pressure/io"},
                  out);
 }

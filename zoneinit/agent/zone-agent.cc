@@ -57,7 +57,7 @@ kj::Promise<void> ZoneAgentServer::info(InfoContext context) {
   info.setKernelVersion(names.release);
   info.setAgentVersion(kAgentVersion);
   info.setBootNanoseconds(bootNanoseconds);
-  auto memory = readKernelFile(AT_FDCWD, "/proc/meminfo").orDefault(kj::String());
+  auto memory = readKernelFile(AT_FDCWD, "/proc/meminfo");
   info.setMemoryTotalKiB(numberOfLine(memory, "MemTotal:"));
   info.setMemoryAvailableKiB(numberOfLine(memory, "MemAvailable:"));
   return kj::READY_NOW;

@@ -56,13 +56,8 @@ void clearLeftover(int parent, const char* name) {
 }
 
 uint32_t defaultPids() {
-  int raw = open("/proc/sys/kernel/threads-max", O_RDONLY | O_CLOEXEC);
-  uint64_t most = kMostPidsByDefault;
-  if (raw >= 0) {
-    kj::AutoCloseFd fd(raw);
-    char buffer[32] = {};
-    if (read(fd, buffer, sizeof buffer - 1) > 0) most = strtoull(buffer, nullptr, 10);
-  }
+  auto content = readKernelFile(AT_FDCWD, "/proc/sys/kernel/threads-max");
+  uint64_t most = content.size() > 0 ? leadingNumber(content.cStr()) : kMostPidsByDefault;
   // The rest is for the agent, which must be able to start the exec that looks at a fork bomb.
   return static_cast<uint32_t>(std::min<uint64_t>(most / 4 * 3, kMostPidsByDefault));
 }
@@ -72,17 +67,17 @@ uint32_t defaultPids() {
 CgroupTree::CgroupTree(kj::UnixEventPort& eventPortParam, kj::StringPtr base)
     : eventPort(eventPortParam), directory(kj::str(base, "/workloads")) {
   auto top = openDirectory(base);
-  auto controllers = readKernelFile(top, "cgroup.controllers").orDefault(kj::String());
+  auto controllers = readKernelFile(top, "cgroup.controllers");
   // One by one: a single refusal must not take the others with it.
   for (kj::StringPtr each : {"memory"_kj, "pids"_kj, "cpu"_kj, "io"_kj}) {
-    if (hasWord(controllers, each))
-      writeKernelFile(top, "cgroup.subtree_control", kj::str("+", each));
+    if (!hasWord(controllers, each)) continue;
+    writeKernelFile(top, "cgroup.subtree_control", kj::str("+", each));
   }
   if (mkdir(directory.cStr(), 0755) != 0 && errno != EEXIST) {
     KJ_FAIL_REQUIRE("cannot make a cgroup", directory, strerror(errno));
   }
   auto own = openDirectory(directory);
-  auto given = readKernelFile(own, "cgroup.controllers").orDefault(kj::String());
+  auto given = readKernelFile(own, "cgroup.controllers");
   auto handDown = [&](kj::StringPtr name) {
     return hasWord(given, name) &&
            writeKernelFile(own, "cgroup.subtree_control", kj::str("+", name));
@@ -139,10 +134,7 @@ Cgroup::~Cgroup() noexcept(false) {
 void Cgroup::kill() { writeKernelFile(directory, "cgroup.kill", "1"); }
 
 bool Cgroup::populated() const {
-  KJ_IF_MAYBE (content, readKernelFile(directory, "cgroup.events")) {
-    return numberOfLine(*content, "populated") != 0;
-  }
-  return false;
+  return numberOfLine(readKernelFile(directory, "cgroup.events"), "populated") != 0;
 }
 
 kj::Promise<void> Cgroup::whenEmpty() {
@@ -161,10 +153,7 @@ kj::Promise<void> Cgroup::whenEmpty() {
 }
 
 uint64_t Cgroup::outOfMemoryKills() const {
-  KJ_IF_MAYBE (content, readKernelFile(directory, "memory.events")) {
-    return numberOfLine(*content, "oom_kill");
-  }
-  return 0;
+  return numberOfLine(readKernelFile(directory, "memory.events"), "oom_kill");
 }
 
 }  // namespace bulkhead::zone

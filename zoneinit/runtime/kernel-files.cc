@@ -11,33 +11,27 @@
 namespace bulkhead::zone {
 namespace {
 
-uint64_t digits(std::string_view text) {
-  uint64_t value = 0;
-  std::from_chars(text.begin(), text.end(), value);
-  return value;
-}
-
 // "12" or "12.34". The library's own reader of fractions would make the zone's agent larger than
 // all the rest of what this needs.
 double decimal(std::string_view text) {
   auto point = text.find('.');
-  auto value = static_cast<double>(digits(text.substr(0, point)));
+  auto value = static_cast<double>(leadingNumber(text.substr(0, point)));
   if (point == text.npos) return value;
   auto fraction = text.substr(point + 1);
-  auto part = static_cast<double>(digits(fraction));
+  auto part = static_cast<double>(leadingNumber(fraction));
   for (size_t i = 0; i < fraction.size(); ++i) part /= 10;
   return value + part;
 }
 
 }  // namespace
 
-kj::Maybe<kj::String> readKernelFile(int directory, kj::StringPtr name) {
+kj::String readKernelFile(int directory, kj::StringPtr name) {
   int raw = openat(directory, name.cStr(), O_RDONLY | O_CLOEXEC);
-  if (raw < 0) return nullptr;
+  if (raw < 0) return {};
   kj::AutoCloseFd fd(raw);
   char buffer[16384];
   ssize_t n = read(fd, buffer, sizeof buffer);
-  if (n < 0) return nullptr;
+  if (n < 0) return {};
   return kj::heapString(buffer, static_cast<size_t>(n));
 }
 
@@ -48,6 +42,12 @@ bool writeKernelFile(int directory, kj::StringPtr name, kj::StringPtr value) {
   return write(fd, value.begin(), value.size()) == static_cast<ssize_t>(value.size());
 }
 
+uint64_t leadingNumber(std::string_view text) {
+  uint64_t value = 0;
+  std::from_chars(text.begin(), text.end(), value);
+  return value;
+}
+
 uint64_t numberOfLine(kj::StringPtr content, kj::StringPtr key) {
   uint64_t value = 0;
   eachLine(content, [&](std::string_view line) {
@@ -55,8 +55,7 @@ uint64_t numberOfLine(kj::StringPtr content, kj::StringPtr key) {
     line.remove_prefix(key.size());
     auto digits = line.find_first_not_of(" \t");
     if (digits == 0 || digits == line.npos) return;  // a longer key, or nothing behind it
-    line.remove_prefix(digits);
-    std::from_chars(line.begin(), line.end(), value);
+    value = leadingNumber(line.substr(digits));
   });
   return value;
 }

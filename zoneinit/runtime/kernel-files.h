@@ -12,8 +12,8 @@
 
 namespace bulkhead::zone {
 
-// The first 16 KiB; none where the file cannot be read. `directory` may be AT_FDCWD.
-kj::Maybe<kj::String> readKernelFile(int directory, kj::StringPtr name);
+// The first 16 KiB; nothing where the file cannot be read. `directory` may be AT_FDCWD.
+kj::String readKernelFile(int directory, kj::StringPtr name);
 
 // False where it cannot be written, with errno set.
 bool writeKernelFile(int directory, kj::StringPtr name, kj::StringPtr value);
@@ -28,6 +28,9 @@ void eachLine(kj::StringPtr content, Visit&& visit) {
     rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
   }
 }
+
+// The number that the text begins with; 0 where it begins with none.
+uint64_t leadingNumber(std::string_view text);
 
 // The number of the line "KEY 123" or "KEY:   123 kB", which is `KEY` or `KEY:` as the key; 0 where
 // there is none.

@@ -4,12 +4,11 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <charconv>
 #include <string_view>
 
 #include <kj/debug.h>
@@ -38,20 +37,17 @@ kj::Maybe<ProcessInfo> parseProcessStat(kj::StringPtr line) {
   auto close = text.rfind(')');
   if (open == text.npos || close == text.npos || close < open) return nullptr;
   std::array<uint64_t, StatField::end> fields{};
-  size_t count = 0;
   auto rest = text.substr(close + 1);
-  for (; count < fields.size(); ++count) {
+  for (auto& field : fields) {
     auto start = rest.find_first_not_of(' ');
     if (start == rest.npos) return nullptr;
     rest.remove_prefix(start);
-    auto word = rest.substr(0, rest.find(' '));
-    std::from_chars(word.begin(), word.end(), fields[count]);
-    rest.remove_prefix(word.size());
+    field = leadingNumber(rest);
+    rest.remove_prefix(std::min(rest.find(' '), rest.size()));
   }
   if ((fields[StatField::flags] & kKernelThread) != 0) return nullptr;
   ProcessInfo info;
-  auto pid = text.substr(0, open);
-  std::from_chars(pid.begin(), pid.end(), info.pid);
+  info.pid = static_cast<uint32_t>(leadingNumber(text));
   info.parent = static_cast<uint32_t>(fields[StatField::parent]);
   auto name = text.substr(open + 1, close - open - 1);
   info.name = kj::heapString(name.data(), name.size());
@@ -81,7 +77,7 @@ ProcessList listProcesses(size_t most) {
     int raw = openat(dirfd(all), name.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (raw < 0) continue;
     kj::AutoCloseFd directory(raw);
-    auto line = readKernelFile(directory, "stat").orDefault(kj::String());
+    auto line = readKernelFile(directory, "stat");
     auto parsed = parseProcessStat(line);
     KJ_IF_MAYBE (info, parsed) {
       if (list.processes.size() >= most) {
@@ -90,7 +86,7 @@ ProcessList listProcesses(size_t most) {
       }
       struct stat status;
       if (fstat(directory, &status) == 0) info->user = status.st_uid;
-      auto cgroup = readKernelFile(directory, "cgroup").orDefault(kj::String());
+      auto cgroup = readKernelFile(directory, "cgroup");
       info->workload = workloadOfCgroup(cgroup);
       list.processes.add(kj::mv(*info));
     }
