@@ -9,6 +9,7 @@ using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("bulkhead::schema");
 using Common = import "common.capnp";
 using Network = import "network.capnp";
+using Container = import "container.capnp";
 
 interface ZoneAgent {
   info @0 () -> (info :AgentInfo);
@@ -53,7 +54,7 @@ struct ZoneConfig {
 struct WorkloadSpec {
   id @0 :Text;                         # [a-z0-9-], 63 at most
   rootDisk @1 :Text;                   # block device: "xvda"
-  process @2 :ProcessSpec;
+  process @2 :Container.ProcessSpec;
   hostname @3 :Text;                   # empty: the zone's
   memoryLimitBytes @4 :UInt64;         # 0: none
   pidsLimit @5 :UInt32;                # 0: the default
@@ -65,26 +66,7 @@ struct WorkloadSpec {
     none @1;
   }
   stopSignal @9 :Text;                 # as in ContainerConfig: "SIGTERM", "15"; empty: SIGTERM
-}
-
-struct ProcessSpec {
-  arguments @0 :List(Text);            # argv; 4096 at most, 1 MiB in all
-  environment @1 :List(Text);          # KEY=value
-  workingDirectory @2 :Text;           # empty: /
-  user @3 :Text;                       # as in ContainerConfig; empty: 0:0
-  terminal @4 :TerminalSize;           # rows 0: no terminal
-  capabilities @5 :Capabilities;
-}
-
-struct TerminalSize {
-  rows @0 :UInt16;
-  columns @1 :UInt16;
-}
-
-# Names without the CAP_ prefix. Empty lists: the default set of the big runtimes.
-struct Capabilities {
-  add @0 :List(Text);
-  drop @1 :List(Text);
+  settings @10 :Container.ContainerSettings;
 }
 
 struct WorkloadEntry {
@@ -118,7 +100,7 @@ interface Workload {
   process @1 () -> (process :Process);
   # The running, or ended, process. Errors: `busy` when it was not started.
 
-  exec @2 (spec :ProcessSpec, stdio :Stdio) -> (process :Process);
+  exec @2 (spec :Container.ProcessSpec, stdio :Stdio) -> (process :Process);
   # A further process in the same container. Errors as `start`; `busy` when it does not run.
 
   logs @3 (options :LogOptions, stdout :Common.ByteStream, stderr :Common.ByteStream) -> ()
@@ -131,11 +113,23 @@ interface Workload {
 
   destroy @5 () -> ();
   # Kills what runs and removes root, cgroup and log. Idempotent.
+
+  putFiles @6 (directory :Text) -> (archive :Common.ByteStream);
+  # Unpacks a tar archive below a directory of the container, which must be there, as root in the
+  # container sees and owns files; nothing of the archive leaves that directory. `end` returns when
+  # all is in place. Errors: `notFound`, `invalid` (no directory; no archive), `exhausted` (no space).
+
+  getFiles @7 (path :Text, into :Common.ByteStream) -> () $Cxx.allowCancellation;
+  # Packs a file, or a directory with all below it, as a tar archive (pax) with the last part of the
+  # path as its name. Returns when all was taken. Errors: `notFound`.
 }
 
 struct LogOptions {
   follow @0 :Bool;
   tailLines @1 :UInt32;      # 0: all that is kept
+  sinceUnixNanoseconds @2 :UInt64;     # 0: all that is kept
+  untilUnixNanoseconds @3 :UInt64;     # 0: up to now; with `follow`: without end
+  timestamps @4 :Bool;       # in front of each line: when its first byte was read, RFC 3339, UTC
 }
 
 # One process. Dropping it does not end it.
@@ -149,7 +143,7 @@ interface Process {
   stdin @2 () -> (stream :Common.ByteStream);
   # Once; `end` closes the process's input.
 
-  resize @3 (size :TerminalSize) -> ();
+  resize @3 (size :Container.TerminalSize) -> ();
 
   info @4 () -> (pid :UInt32);
   # As seen in the zone.

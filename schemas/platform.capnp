@@ -11,6 +11,7 @@ using Common = import "common.capnp";
 using Hypervisor = import "hypervisor.capnp";
 using Image = import "image.capnp";
 using Agent = import "agent.capnp";
+using Container = import "container.capnp";
 
 # The bootstrap. The kernel tells zoned which user connected; that alone decides what `session`
 # gives.
@@ -77,7 +78,7 @@ struct ZoneSpec {
   virtualization @7 :Hypervisor.Virtualization;
   network @8 :NetworkMode;
   hostname @9 :Text;             # empty: the name
-  process @10 :Agent.ProcessSpec;      # arguments empty: the image's; environment is added
+  process @10 :Container.ProcessSpec;      # arguments empty: the image's; environment is added
   entrypoint @11 :List(Text);    # replaces the image's where not empty
   removal @12 :Removal;
   labels @13 :List(Common.KeyValue);
@@ -86,6 +87,8 @@ struct ZoneSpec {
   deferStart @16 :Bool;          # true: `Zone.start` begins the workload, so that a client can
                                  # hand over its own pipes first
   extensionImages @17 :List(Text);   # behind the system image, 16 at most; empty: the configured
+  container @18 :Container.ContainerSettings;
+  stopSignal @19 :Text;          # as in ContainerConfig; empty: the image's
   enum NetworkMode {
     default @0;
     none @1;
@@ -150,7 +153,7 @@ interface Zone {
   wait @3 () -> (info :ZoneInfo) $Cxx.allowCancellation;
   # Returns when the workload has ended or the zone has failed or been destroyed.
 
-  exec @4 (spec :Agent.ProcessSpec, stdio :StdioFiles) -> (process :Agent.Process);
+  exec @4 (spec :Container.ProcessSpec, stdio :StdioFiles) -> (process :Agent.Process);
 
   logs @5 (options :Agent.LogOptions, stdio :StdioFiles) -> () $Cxx.allowCancellation;
 
@@ -169,4 +172,9 @@ interface Zone {
   processes @13 () -> (processes :List(Agent.ProcessEntry), omitted :UInt32);
   # Both as `ZoneAgent` has them. Errors: `guestSilent` where the zone does not answer, since it is
   # paused or busy beyond measure.
+
+  putFiles @14 (directory :Text, archive :Common.File) -> () $Cxx.allowCancellation;
+  getFiles @15 (path :Text, archive :Common.File) -> () $Cxx.allowCancellation;
+  # As `Workload` has them, for a container that runs; the archive is read from, or written to, the
+  # caller's own descriptor.
 }
