@@ -3,9 +3,11 @@
 
 #include <kj/array.h>
 #include <kj/string.h>
+#include <kj/time.h>
 
 #include "schemas/agent.capnp.h"
 #include "zoneinit/runtime/capabilities.h"
+#include "zoneinit/runtime/settings.h"
 
 namespace bulkhead::zone {
 
@@ -16,6 +18,17 @@ struct TerminalSize {
   uint16_t columns;
 };
 
+enum class Privileges { neverGained, gainable };
+
+// getrlimit(2)
+struct ResourceLimit {
+  enum class Firmness : uint8_t { exact, asFarAsItGoes };
+  int resource;
+  uint64_t soft;
+  uint64_t hard;
+  Firmness firmness;
+};
+
 struct ProcessSpec {
   kj::Array<kj::String> arguments;    // at least one
   kj::Array<kj::String> environment;  // KEY=value
@@ -23,10 +36,16 @@ struct ProcessSpec {
   kj::String user;
   kj::Maybe<TerminalSize> terminal;
   CapabilityMask capabilities = 0;
+  CapabilityMask ambient = 0;  // of those
+  kj::Array<kj::String> additionalGroups;
+  Privileges privileges = Privileges::neverGained;
+  kj::Array<ResourceLimit> limits;
+  int oomScoreAdjust = 0;
+  kj::Maybe<kj::Duration> timeout;
+  kj::String appArmorProfile;  // empty: none
 };
 
 enum class RootAccess { writable, readOnly };
-enum class NetworkMode { zone, none };
 
 struct ContainerSpec {
   kj::String id;
@@ -37,8 +56,8 @@ struct ContainerSpec {
   uint32_t pidsLimit = 0;
   RootAccess rootAccess = RootAccess::writable;
   size_t logBytes = 0;
-  NetworkMode networkMode = NetworkMode::zone;
   int stopSignal = 0;
+  ContainerSettings settings;
 };
 
 constexpr size_t kDefaultLogBytes = 1 << 20;
