@@ -80,7 +80,7 @@ UserIdentity findUser(int root, const ProcessSpec& process) {
   auto passwd = readFileInRoot(root, "etc/passwd", kUserFileLimit);
   auto group = readFileInRoot(root, "etc/group", kUserFileLimit);
   auto identity = resolveUser(process.user, asPointer(passwd), asPointer(group));
-  addGroups(identity, process.additionalGroups, asPointer(group));
+  addGroups(identity, process.authority.additionalGroups, asPointer(group));
   return identity;
 }
 
@@ -112,7 +112,7 @@ struct Container::Launching {
         environment(process, user, container.hostname),
         arguments(pointersTo(process.arguments)),
         streams(makeStreams(process, input, container.pseudoTerminals)),
-        oomScore(kj::str(process.oomScoreAdjust)) {
+        oomScore(kj::str(process.authority.oomScoreAdjust)) {
     auto& settings = container.spec.settings;
     bool privileged = settings.confinement == Confinement::privileged;
     plan.arguments = arguments;
@@ -120,12 +120,12 @@ struct Container::Launching {
     plan.searchPath = environment.path();
     plan.workingDirectory = process.workingDirectory.cStr();
     plan.user = &user;
-    plan.capabilities = privileged ? boundingSet() : process.capabilities;
-    plan.ambient = process.ambient;
-    plan.privileges = process.privileges;
-    plan.limits = process.limits;
+    plan.capabilities = privileged ? boundingSet() : process.authority.capabilities;
+    plan.ambient = process.authority.ambient;
+    plan.privileges = process.authority.privileges;
+    plan.limits = process.authority.limits;
     plan.oomScoreAdjust = oomScore.cStr();
-    plan.appArmorProfile = process.appArmorProfile.cStr();
+    plan.appArmorProfile = process.authority.appArmorProfile.cStr();
     plan.systemCalls = privileged || settings.systemCalls.is<EverySystemCall>()
                            ? SystemCalls::all
                            : SystemCalls::filtered;

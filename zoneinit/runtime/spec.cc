@@ -83,32 +83,6 @@ kj::Array<ResourceLimit> readLimits(capnp::List<schema::ResourceLimit>::Reader l
   return limits.releaseAsArray();
 }
 
-void readPrivileges(schema::ProcessSpec::Reader reader, ProcessSpec& spec) {
-  auto capabilities = reader.getCapabilities();
-  auto add = capabilities.getAdd(), drop = capabilities.getDrop(),
-       ambient = capabilities.getAmbient();
-  if (add.size() + drop.size() + ambient.size() > kMostCapabilityNames) {
-    invalid("capabilities", "too many are named");
-  }
-  auto names = [](capnp::List<capnp::Text>::Reader list) {
-    return checkedList(list, "capabilities", kMostCapabilityNames);
-  };
-  spec.ambient = capabilityUnion(names(ambient));
-  spec.capabilities = capabilitySet(names(add), names(drop)) | spec.ambient;
-  switch (reader.getPrivileges()) {
-    case schema::ProcessSpec::Privileges::NEVER_GAINED:
-      spec.privileges = Privileges::neverGained;
-      break;
-    case schema::ProcessSpec::Privileges::GAINABLE:
-      spec.privileges = Privileges::gainable;
-      break;
-    default:
-      invalid("privileges", "is not one this agent knows");
-  }
-  spec.appArmorProfile =
-      checkedText(reader.getAppArmorProfile(), "appArmorProfile", kMostProfileNameBytes);
-}
-
 }  // namespace
 
 void checkHostname(kj::StringPtr name) {
@@ -147,6 +121,41 @@ int parseSignal(kj::StringPtr text) {
   invalid(printable(text, 32), "there is no such signal", "name one as in signal(7)");
 }
 
+Authority readAuthority(schema::ProcessSpec::Reader reader) {
+  Authority authority;
+  auto capabilities = reader.getCapabilities();
+  auto add = capabilities.getAdd(), drop = capabilities.getDrop(),
+       ambient = capabilities.getAmbient();
+  if (add.size() + drop.size() + ambient.size() > kMostCapabilityNames) {
+    invalid("capabilities", "too many are named");
+  }
+  auto names = [](capnp::List<capnp::Text>::Reader list) {
+    return checkedList(list, "capabilities", kMostCapabilityNames);
+  };
+  authority.ambient = capabilityUnion(names(ambient));
+  authority.capabilities = capabilitySet(names(add), names(drop)) | authority.ambient;
+  switch (reader.getPrivileges()) {
+    case schema::ProcessSpec::Privileges::NEVER_GAINED:
+      authority.privileges = Privileges::neverGained;
+      break;
+    case schema::ProcessSpec::Privileges::GAINABLE:
+      authority.privileges = Privileges::gainable;
+      break;
+    default:
+      invalid("privileges", "is not one this agent knows");
+  }
+  authority.appArmorProfile =
+      checkedText(reader.getAppArmorProfile(), "appArmorProfile", kMostProfileNameBytes);
+  authority.additionalGroups =
+      checkedList(reader.getAdditionalGroups(), "additionalGroups", kMostGroups);
+  authority.limits = readLimits(reader.getLimits());
+  authority.oomScoreAdjust = reader.getOomScoreAdjust();
+  if (authority.oomScoreAdjust < -kMostOomScore || authority.oomScoreAdjust > kMostOomScore) {
+    invalid("oomScoreAdjust", "is not from -1000 to 1000");
+  }
+  return authority;
+}
+
 ProcessSpec readProcessSpec(schema::ProcessSpec::Reader reader) {
   ProcessSpec spec;
   spec.arguments = checkedList(reader.getArguments(), "arguments", kMostArguments);
@@ -170,14 +179,7 @@ ProcessSpec readProcessSpec(schema::ProcessSpec::Reader reader) {
   auto size = reader.getTerminal();
   if (size.getRows() > 0) spec.terminal = TerminalSize{size.getRows(), size.getColumns()};
 
-  spec.additionalGroups =
-      checkedList(reader.getAdditionalGroups(), "additionalGroups", kMostGroups);
-  readPrivileges(reader, spec);
-  spec.limits = readLimits(reader.getLimits());
-  spec.oomScoreAdjust = reader.getOomScoreAdjust();
-  if (spec.oomScoreAdjust < -kMostOomScore || spec.oomScoreAdjust > kMostOomScore) {
-    invalid("oomScoreAdjust", "is not from -1000 to 1000");
-  }
+  spec.authority = readAuthority(reader);
   if (reader.getTimeoutMilliseconds() != 0) {
     spec.timeout = reader.getTimeoutMilliseconds() * kj::MILLISECONDS;
   }

@@ -29,20 +29,25 @@ struct ResourceLimit {
   Firmness firmness;
 };
 
-struct ProcessSpec {
-  kj::Array<kj::String> arguments;    // at least one
-  kj::Array<kj::String> environment;  // KEY=value
-  kj::String workingDirectory;        // absolute
-  kj::String user;
-  kj::Maybe<TerminalSize> terminal;
+// What a process may do and use.
+struct Authority {
   CapabilityMask capabilities = 0;
   CapabilityMask ambient = 0;  // of those
   kj::Array<kj::String> additionalGroups;
   Privileges privileges = Privileges::neverGained;
   kj::Array<ResourceLimit> limits;
   int oomScoreAdjust = 0;
-  kj::Maybe<kj::Duration> timeout;
   kj::String appArmorProfile;  // empty: none
+};
+
+struct ProcessSpec {
+  kj::Array<kj::String> arguments;    // at least one
+  kj::Array<kj::String> environment;  // KEY=value
+  kj::String workingDirectory;        // absolute
+  kj::String user;
+  kj::Maybe<TerminalSize> terminal;
+  kj::Maybe<kj::Duration> timeout;
+  Authority authority;
 };
 
 enum class RootAccess { writable, readOnly };
@@ -63,7 +68,8 @@ struct ContainerSpec {
 constexpr size_t kDefaultLogBytes = 1 << 20;
 constexpr size_t kMostLogBytes = 64 << 20;
 
-// Both fail with `invalid`, naming the field, or `noEntrypoint`.
+// All fail with `invalid`, naming the field; those of whole processes also with `noEntrypoint`.
+Authority readAuthority(schema::ProcessSpec::Reader reader);
 ProcessSpec readProcessSpec(schema::ProcessSpec::Reader reader);
 ContainerSpec readContainerSpec(schema::WorkloadSpec::Reader reader);
 
