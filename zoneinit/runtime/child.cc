@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include "zoneinit/runtime/root-walk.h"
-#include "zoneinit/runtime/syscall-filter.h"
 #include "zoneinit/runtime/syscalls.h"
 
 namespace bulkhead::zone {
@@ -189,7 +188,9 @@ void runChild(const ChildPlan& plan) {
     // Nothing of the agent's goes on living in the program.
     must(Step::standardStreams, close_range(3, ~0U, CLOSE_RANGE_CLOEXEC), "close_range");
     becomeUser(plan);
-    loadSystemCallFilter(plan.capabilities);
+    KJ_IF_MAYBE (filter, plan.systemCalls) {
+      loadSystemCallFilter(filter->program, filter->flags);
+    }
     execute(plan);
   } catch (const StepError& error) {
     report.step = error.step;

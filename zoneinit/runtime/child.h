@@ -9,6 +9,7 @@
 #include "zoneinit/runtime/container-mounts.h"
 #include "zoneinit/runtime/spec.h"
 #include "zoneinit/runtime/step.h"
+#include "zoneinit/runtime/syscall-filter.h"
 #include "zoneinit/runtime/user-database.h"
 
 namespace bulkhead::zone {
@@ -34,9 +35,10 @@ struct ChildPlan {
   const char* workingDirectory;
   const UserIdentity* user;
   CapabilityMask capabilities;
-  std::array<int, 3> streams;  // standard input, output, error
-  bool terminal;               // they are a terminal, which becomes the controlling one
-  int report;                  // write end of the pipe for a StepReport
+  kj::Maybe<const SystemCallFilter&> systemCalls;  // none: no filter
+  std::array<int, 3> streams;                      // standard input, output, error
+  bool terminal;  // they are a terminal, which becomes the controlling one
+  int report;     // write end of the pipe for a StepReport
   kj::Maybe<ContainerPlan> container;
   kj::Maybe<JoinPlan> join;
 };

@@ -9,6 +9,7 @@
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
+#include "zoneinit/runtime/default-system-calls.h"
 #include "zoneinit/runtime/launch.h"
 #include "zoneinit/runtime/mount-fd.h"
 #include "zoneinit/runtime/root-walk.h"
@@ -154,6 +155,8 @@ kj::Promise<kj::Own<Process>> Container::launchProcess(ProcessSpec process, Proc
     plan.workingDirectory = process.workingDirectory.cStr();
     plan.user = &user;
     plan.capabilities = process.capabilities;
+    auto systemCalls = defaultSystemCalls(process.capabilities);
+    plan.systemCalls = systemCalls;
     for (size_t i = 0; i < 3; ++i) plan.streams[i] = streams.child[i].get();
     plan.terminal = terminal;
     KJ_IF_MAYBE (target, joinProcess) {
