@@ -32,9 +32,9 @@ constexpr SystemCallGroup kGroups[] = {
     // Owners, modes, times and extended attributes, each behind the kernel's own checks.
     {kAlways,
      "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat "
-     "utimensat "
-     "getxattr lgetxattr fgetxattr getxattrat setxattr lsetxattr fsetxattr setxattrat listxattr "
-     "llistxattr flistxattr listxattrat removexattr lremovexattr fremovexattr removexattrat"_kj},
+     "utimensat getxattr lgetxattr fgetxattr getxattrat setxattr lsetxattr fsetxattr setxattrat "
+     "listxattr llistxattr flistxattr listxattrat removexattr lremovexattr fremovexattr "
+     "removexattrat"_kj},
     // Reading the table of mounts, which /proc shows as well. A handle is only a name until
     // open_by_handle_at.
     {kAlways, "statfs fstatfs statmount listmount name_to_handle_at"_kj},
@@ -86,7 +86,7 @@ constexpr SystemCallGroup kGroups[] = {
      "sched_getscheduler sched_setscheduler sched_getattr sched_setattr sched_get_priority_max "
      "sched_get_priority_min sched_rr_get_interval getpriority setpriority getcpu getrlimit "
      "setrlimit prlimit64 getrusage"_kj},
-    // Facts about the zone's kernel.
+    // Facts about the zone's kernel, and its random numbers.
     {kAlways, "uname sysinfo getrandom"_kj},
     // Sockets once made; socket itself is below, by its family.
     {kAlways,
@@ -99,8 +99,8 @@ constexpr SystemCallGroup kGroups[] = {
     // Programs that lock themselves in further.
     {kAlways, "seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self"_kj},
 
-    // Namespaces and mounts make another root than the one that was given. The rest of the group
-    // is what the kernel itself wants this capability for.
+    // Namespaces and mounts make another root than the one that was given. The others are for who
+    // administers a system.
     {bit(CAP_SYS_ADMIN),
      "clone clone3 unshare setns mount mount_setattr move_mount open_tree fsopen fsconfig fsmount "
      "fspick umount2 sethostname setdomainname fanotify_init quotactl quotactl_fd lookup_dcookie "

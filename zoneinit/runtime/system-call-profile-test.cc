@@ -344,6 +344,11 @@ TEST(SystemCallProfileTest, AnswersToYoungerCallsAsAnOldKernelWould) {
   EXPECT_EQ(verdict(filter, SYS_openat2 - 1), error(EPERM));
   EXPECT_EQ(verdict(filter, SYS_openat2 + 1), error(ENOSYS));
   EXPECT_EQ(verdict(read(allowList(rules), bit(CAP_BPF)), SYS_openat2 + 1), error(EPERM));
+  // A rule that says what holds anyway tells which calls its author knew.
+  auto told =
+      read(allowList(std::string(rules) + ",{'names':['mseal'],'action':'SCMP_ACT_ERRNO'}"));
+  EXPECT_EQ(verdict(told, SYS_openat2 + 1), error(EPERM));
+  EXPECT_EQ(verdict(told, SYS_openat2 + 100), error(ENOSYS));
   // Nothing is refused here, so nothing is too young.
   EXPECT_EQ(verdict(read(denyList("{'names':['read'],'action':'SCMP_ACT_TRAP'}")), 1000), kAllow);
 }
