@@ -59,7 +59,7 @@ TEST(Spec, WhatTheContainerIsToldIsKept) {
   EXPECT_TRUE(normal.getProcess().getAdditionalGroups()[0].asReader() == "tty");
 }
 
-TEST(Merge, AFurtherProcessMayDoWhatTheFirstMay) {
+TEST(MergeExec, AFurtherProcessMayDoWhatTheFirstMay) {
   capnp::MallocMessageBuilder message;
   auto first = message.getOrphanage().newOrphan<schema::ProcessSpec>();
   first.get().initCapabilities().initDrop(1).set(0, "ALL");

@@ -21,7 +21,6 @@
 #include <algorithm>
 
 #include "zoneinit/runtime/root-walk.h"
-#include "zoneinit/runtime/syscall-filter.h"
 #include "zoneinit/runtime/syscalls.h"
 
 namespace bulkhead::zone {
@@ -205,7 +204,9 @@ void chooseAppArmorProfile(const char* profile) {
 }
 
 void loadFilter(const ChildPlan& plan) {
-  if (plan.systemCalls == SystemCalls::filtered) loadSystemCallFilter(plan.capabilities);
+  KJ_IF_MAYBE (filter, plan.systemCalls) {
+    loadSystemCallFilter(filter->program, filter->flags);
+  }
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "zoneinit/runtime/container-mounts.h"
 #include "zoneinit/runtime/spec.h"
 #include "zoneinit/runtime/step.h"
+#include "zoneinit/runtime/syscall-filter.h"
 #include "zoneinit/runtime/user-database.h"
 
 namespace bulkhead::zone {
@@ -31,8 +32,6 @@ struct ContainerPlan {
   int users;  // pidfd of the process whose user namespace it enters in the end, or -1
 };
 
-enum class SystemCalls { filtered, all };
-
 // Everything a child needs between its birth and its program, prepared by the parent so that the
 // child only makes system calls. All of it is borrowed; the child has its own copy of the memory.
 struct ChildPlan {
@@ -47,7 +46,7 @@ struct ChildPlan {
   kj::ArrayPtr<const ResourceLimit> limits;
   const char* oomScoreAdjust;   // as the kernel reads it
   const char* appArmorProfile;  // "": none
-  SystemCalls systemCalls;
+  kj::Maybe<const SystemCallFilter&> systemCalls;  // none: no filter
   std::array<int, 3> streams;  // standard input, output, error
   bool terminal;               // they are a terminal, which becomes the controlling one
   int report;                  // write end of the pipe for a StepReport

@@ -11,12 +11,14 @@
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
+#include "zoneinit/runtime/default-system-calls.h"
 #include "zoneinit/runtime/device-tree.h"
 #include "zoneinit/runtime/launch.h"
 #include "zoneinit/runtime/mount-fd.h"
 #include "zoneinit/runtime/namespaces.h"
 #include "zoneinit/runtime/planned-mount.h"
 #include "zoneinit/runtime/root-walk.h"
+#include "zoneinit/runtime/system-call-profile.h"
 #include "zoneinit/runtime/user-namespace.h"
 
 namespace bulkhead::zone {
@@ -126,9 +128,7 @@ struct Container::Launching {
     plan.limits = process.authority.limits;
     plan.oomScoreAdjust = oomScore.cStr();
     plan.appArmorProfile = process.authority.appArmorProfile.cStr();
-    plan.systemCalls = privileged || settings.systemCalls.is<EverySystemCall>()
-                           ? SystemCalls::all
-                           : SystemCalls::filtered;
+    plan.systemCalls = container.filterFor(plan.capabilities);
     for (size_t i = 0; i < 3; ++i) plan.streams[i] = streams.child[i].get();
     plan.terminal = process.terminal != nullptr;
     plan.birth = -1;
@@ -194,6 +194,22 @@ void Container::adoptUsers() {
   } else {
     fail(FailureCode::NOT_FOUND, choice.workload, "there is no workload of this id");
   }
+}
+
+// Making one takes milliseconds; nearly all processes of a container have the same capabilities.
+kj::Maybe<const SystemCallFilter&> Container::filterFor(CapabilityMask capabilities) {
+  auto& settings = spec.settings;
+  if (settings.confinement == Confinement::privileged) return nullptr;
+  if (settings.systemCalls.is<EverySystemCall>()) return nullptr;
+  if (filter == nullptr || filterMask != capabilities) {
+    KJ_IF_MAYBE (profile, settings.systemCalls.tryGet<SystemCallProfile>()) {
+      filter = customSystemCalls(profile->json, capabilities);
+    } else {
+      filter = defaultSystemCalls(capabilities);
+    }
+    filterMask = capabilities;
+  }
+  return filter.map([](const SystemCallFilter& made) -> const SystemCallFilter& { return made; });
 }
 
 OwnerMap Container::owners() const {

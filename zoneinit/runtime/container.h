@@ -87,6 +87,8 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   bool started = false;
   uint running = 0;   // processes not yet at the end of their output
   uint nextPart = 0;  // number of the next process with a cgroup of its own
+  kj::Maybe<SystemCallFilter> filter;  // the one made last, and for which capabilities
+  CapabilityMask filterMask = 0;
   kj::Maybe<kj::Own<Process>> mainProcess;
   kj::TaskSet tasks;
 
@@ -97,6 +99,7 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
                                               InputMode input, int first);
   kj::Promise<void> keepRunning(kj::Own<Process> process);
   kj::Promise<void> keepTime(kj::Own<Process> process, kj::Duration timeout, Cgroup& group);
+  kj::Maybe<const SystemCallFilter&> filterFor(CapabilityMask capabilities);
   OwnerMap owners() const;
   void adoptUsers();
   int processOf(kj::StringPtr workload);

@@ -379,6 +379,34 @@ TEST_F(ContainerSettingsTest, RefusesSettingsThatAreNoControllers) {
             FailureCode::UNSUPPORTED);
 }
 
+// OCI: linux.seccomp
+TEST_F(ContainerSettingsTest, FiltersSystemCallsAsItIsTold) {
+  auto line = "mkdir /made && echo made; grep Seccomp: /proc/self/status; echo $?"_kj;
+  auto profile = [](Settings s, kj::StringPtr text) {
+    s.getSystemCalls().setProfile(text.asBytes());
+  };
+  auto refused = shWith(line, [&](Settings s) {
+    profile(s, R"({"defaultAction": "SCMP_ACT_ALLOW",
+                   "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO",
+                                 "errnoRet": 28}]})");
+  });
+  EXPECT_STREQ(refused.output.cStr(), "Seccomp:\t2\n0\n");
+  EXPECT_NE(strstr(refused.error.cStr(), "No space left"), nullptr) << refused.error.cStr();
+  auto open = shWith(line, [](Settings s) { s.getSystemCalls().setUnconfined(); });
+  EXPECT_STREQ(open.output.cStr(), "made\nSeccomp:\t0\n0\n");
+  EXPECT_EQ(codeWith([&](Settings s) { profile(s, "{"); }), FailureCode::INVALID);
+  EXPECT_EQ(codeWith([&](Settings s) {
+              profile(s, R"({"defaultAction": "SCMP_ACT_NOTIFY"})");
+            }),
+            FailureCode::UNSUPPORTED);
+  // Loaded while the process still has the right to; the calls that take it away are let through.
+  auto gainable = client.sh("grep -E 'NoNewPrivs|Seccomp:' /proc/self/status", [&](Spec spec) {
+    profile(spec.initSettings(), R"({"defaultAction": "SCMP_ACT_ALLOW"})");
+    spec.getProcess().setPrivileges(schema::ProcessSpec::Privileges::GAINABLE);
+  });
+  EXPECT_STREQ(gainable.output.cStr(), "NoNewPrivs:\t0\nSeccomp:\t2\n");
+}
+
 TEST_F(ContainerSettingsTest, SizesSharedMemoryAndNamesTheDomain) {
   auto outcome =
       shWith("df -k /dev/shm | tail -1 | awk '{print $2}'; cat /proc/sys/kernel/domainname",

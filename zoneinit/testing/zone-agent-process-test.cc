@@ -137,6 +137,16 @@ TEST_F(ZoneAgentTest, ConfinesTheContainer) {
   EXPECT_TRUE(refused("unshare: ")) << outcome.error.cStr();
 }
 
+TEST_F(ZoneAgentTest, OpensCallsToACapabilityThatWasGiven) {
+  auto command = "linux32 uname -m; unshare -m sh -c 'mount -t tmpfs none /tmp && echo mounted'";
+  auto ordinary = client.sh(command, [](Spec) {});
+  EXPECT_STREQ(ordinary.output.cStr(), "i686\n");
+  EXPECT_NE(strstr(ordinary.error.cStr(), "Operation not permitted"), nullptr);
+  auto admin = client.sh(
+      command, [](Spec s) { s.getProcess().initCapabilities().initAdd(1).set(0, "SYS_ADMIN"); });
+  EXPECT_STREQ(admin.output.cStr(), "i686\nmounted\n") << admin.error.cStr();
+}
+
 TEST_F(ZoneAgentTest, OpensNoDeviceBesidesTheHarmless) {
   auto outcome = client.sh(
       "mknod /dev/mine b 7 0; cat /dev/mine | wc -c; mknod /dev/kmsg2 c 1 11; cat /dev/kmsg2; "
