@@ -33,6 +33,11 @@ interface ZoneAgent {
 
   processes @7 () -> (processes :List(ProcessEntry), omitted :UInt32);
   # What runs in the zone, kernel threads left out; 4096 at most, `omitted` more were there.
+
+  createFromBundle @8 (id :Text, config :Data, bundle :Text) -> (workload :Workload);
+  # As `createWorkload`, from a bundle of the OCI runtime specification: its config.json, 1 MiB at
+  # most, and the absolute path of its directory in the zone. Writes to the root stay in memory.
+  # Errors besides: `unsupported`, naming the property, for what the runtime has not.
 }
 
 struct AgentInfo {
@@ -67,6 +72,7 @@ struct WorkloadSpec {
   }
   stopSignal @9 :Text;                 # as in ContainerConfig: "SIGTERM", "15"; empty: SIGTERM
   settings @10 :Container.ContainerSettings;
+  rootDirectory @11 :Text;             # a directory of the zone, in place of rootDisk
 }
 
 struct WorkloadEntry {

@@ -24,6 +24,10 @@ struct ProcessSpec {
   oomScoreAdjust @9 :Int16;            # -1000 to 1000, proc_pid_oom_score_adj(5)
   timeoutMilliseconds @10 :UInt32;     # 0: none; then it is killed with all that it started
   appArmorProfile @11 :Text;           # empty: none. `unsupported` where the kernel has no AppArmor
+  umask :union {
+    usual @12 :Void;                   # 022
+    bits @13 :UInt16;                  # up to 0777
+  }
 
   enum Privileges {
     neverGained @0;    # no_new_privs: a set-user-ID program gains nothing

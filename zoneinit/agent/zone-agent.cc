@@ -18,6 +18,7 @@
 #include "zoneinit/agent/workload-server.h"
 #include "zoneinit/agent/zone-names.h"
 #include "zoneinit/runtime/kernel-files.h"
+#include "zoneinit/runtime/oci-config.h"
 #include "zoneinit/runtime/process-list.h"
 
 namespace bulkhead::zone {
@@ -81,9 +82,24 @@ kj::Promise<void> ZoneAgentServer::configure(ConfigureContext context) {
 }
 
 kj::Promise<void> ZoneAgentServer::createWorkload(CreateWorkloadContext context) {
-  auto spec = readContainerSpec(context.getParams().getSpec());
-  co_await whenDiskIsThere(runtime.eventPort, runtime.timer, runtime.paths.devices, spec.rootDisk,
-                           kDiskDeadline);
+  context.getResults().setWorkload(
+      co_await create(readContainerSpec(context.getParams().getSpec())));
+}
+
+kj::Promise<void> ZoneAgentServer::createFromBundle(CreateFromBundleContext context) {
+  auto params = context.getParams();
+  capnp::MallocMessageBuilder message;
+  auto spec = message.initRoot<schema::WorkloadSpec>();
+  spec.setId(params.getId());
+  readOciConfig(params.getConfig(), params.getBundle(), spec);
+  context.getResults().setWorkload(co_await create(readContainerSpec(spec.asReader())));
+}
+
+kj::Promise<schema::Workload::Client> ZoneAgentServer::create(ContainerSpec spec) {
+  if (spec.rootDirectory.size() == 0) {
+    co_await whenDiskIsThere(runtime.eventPort, runtime.timer, runtime.paths.devices, spec.rootDisk,
+                             kDiskDeadline);
+  }
   if (entries.find(spec.id) != nullptr) {
     fail(FailureCode::ALREADY_EXISTS, spec.id, "there is a workload of this id");
   }
@@ -92,14 +108,15 @@ kj::Promise<void> ZoneAgentServer::createWorkload(CreateWorkloadContext context)
   }
   auto id = kj::str(spec.id);
   Neighbours& neighbours = *this;
-  auto container = kj::refcounted<Container>(runtime, neighbours, kj::mv(spec), hostname(), files);
+  auto container =
+      kj::refcounted<Container>(runtime, neighbours, kj::mv(spec), hostname(), files);
   auto server = makeWorkloadServer(kj::addRef(*container), [this](kj::StringPtr gone) {
     log.info("workload destroyed", {field("WORKLOAD", gone)});
     entries.erase(gone);
   });
   log.info("workload created", {field("WORKLOAD", id)});
   entries.insert(kj::mv(id), Entry{kj::mv(container), server});
-  context.getResults().setWorkload(kj::mv(server));
+  co_return server;
 }
 
 kj::Maybe<Container&> ZoneAgentServer::findContainer(kj::StringPtr id) {

@@ -19,12 +19,14 @@ class ZoneAgentServer final : public schema::ZoneAgent::Server, private Neighbou
   kj::Promise<void> info(InfoContext context) override;
   kj::Promise<void> configure(ConfigureContext context) override;
   kj::Promise<void> createWorkload(CreateWorkloadContext context) override;
+  kj::Promise<void> createFromBundle(CreateFromBundleContext context) override;
   kj::Promise<void> workloads(WorkloadsContext context) override;
   kj::Promise<void> metrics(MetricsContext context) override;
   kj::Promise<void> processes(ProcessesContext context) override;
 
  private:
   kj::Maybe<Container&> findContainer(kj::StringPtr id) override;
+  kj::Promise<schema::Workload::Client> create(ContainerSpec spec);
 
   struct Entry {
     kj::Own<Container> container;

@@ -26,6 +26,8 @@
 namespace bulkhead::zone {
 namespace {
 
+constexpr mode_t kSetUpMask = 0022;
+
 void resetSignals() {
   for (int number = 1; number <= SIGRTMAX; ++number) signal(number, SIG_DFL);
   sigset_t none;
@@ -232,7 +234,7 @@ void runChild(const ChildPlan& plan) {
     }
     // Up now, since a user namespace takes the right to; down when no more descriptors are needed.
     raiseLimits(0, plan.limits);
-    umask(0022);
+    umask(kSetUpMask);
     KJ_IF_MAYBE (container, plan.container) {
       makeContainer(*container);
     }
@@ -245,6 +247,7 @@ void runChild(const ChildPlan& plan) {
     // Nothing of the agent's goes on living in the program.
     must(Step::standardStreams, close_range(3, ~0U, CLOSE_RANGE_CLOEXEC), "close_range");
     setLimits(plan.limits);
+    umask(plan.umask);
     // Only with no_new_privs may whoever has no capabilities load a filter.
     if (plan.privileges == Privileges::gainable) loadFilter(plan);
     becomeUser(plan);

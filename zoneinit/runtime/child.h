@@ -44,6 +44,7 @@ struct ChildPlan {
   CapabilityMask ambient;
   Privileges privileges;
   kj::ArrayPtr<const ResourceLimit> limits;
+  mode_t umask;
   const char* oomScoreAdjust;   // as the kernel reads it
   const char* appArmorProfile;  // "": none
   kj::Maybe<const SystemCallFilter&> systemCalls;  // none: no filter

@@ -73,6 +73,21 @@ void writeFile(kj::StringPtr path, kj::StringPtr content) {
   kj::FdOutputStream(fd.get()).write(content.begin(), content.size());
 }
 
+constexpr unsigned kImageAttributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
+
+kj::AutoCloseFd mountDirectory(kj::StringPtr path) {
+  int raw = open(path.cStr(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (raw < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+    fail(FailureCode::NOT_FOUND, path, "the zone has no such directory");
+  }
+  if (raw < 0) failStep(path, "opening the directory");
+  kj::AutoCloseFd fd(raw);
+  KJ_IF_MAYBE (mount, bindMount(fd, kImageAttributes | MOUNT_ATTR_RDONLY)) {
+    return kj::mv(*mount);
+  }
+  failStep(path, "opening the directory as a mount");
+}
+
 }  // namespace
 
 kj::AutoCloseFd mountDisk(const RuntimePaths& paths, kj::StringPtr disk, DiskAccess access) {
@@ -87,7 +102,7 @@ kj::AutoCloseFd mountDisk(const RuntimePaths& paths, kj::StringPtr disk, DiskAcc
   kj::AutoCloseFd fd(raw);
   struct stat info{};
   KJ_SYSCALL(fstat(fd, &info));
-  unsigned attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
+  unsigned attributes = kImageAttributes;
   if (access == DiskAccess::readOnly) attributes |= MOUNT_ATTR_RDONLY;
   if (S_ISDIR(info.st_mode)) {
     KJ_IF_MAYBE (mount, bindMount(fd, attributes)) {
@@ -103,28 +118,31 @@ kj::AutoCloseFd mountDisk(const RuntimePaths& paths, kj::StringPtr disk, DiskAcc
   return mountNew(type, {{"source", device.cStr()}, {"ro", nullptr}}, attributes, disk);
 }
 
-ContainerRoot::ContainerRoot(const RuntimePaths& paths, kj::StringPtr id, kj::StringPtr disk,
+ContainerRoot::ContainerRoot(const RuntimePaths& paths, const ContainerSpec& spec,
                              const OwnerMap& owners)
-    : base(kj::str(paths.state, "/", id)),
+    : base(kj::str(paths.state, "/", spec.id)),
       lower(kj::str(base, "/lower")),
       scratch(kj::str(base, "/scratch")),
       root(kj::str(base, "/root")),
       names(kj::str(base, "/names")) {
   KJ_ON_SCOPE_FAILURE(unmountAll());
-  mountAll(paths, disk, owners);
+  mountAll(paths, spec, owners);
 }
 
-void ContainerRoot::mountAll(const RuntimePaths& paths, kj::StringPtr disk,
+void ContainerRoot::mountAll(const RuntimePaths& paths, const ContainerSpec& spec,
                              const OwnerMap& owners) {
   for (auto& path : {paths.state.asPtr(), base.asPtr(), lower.asPtr(), scratch.asPtr(),
                      root.asPtr(), names.asPtr()}) {
     makeDirectory(path);
   }
-  auto image = mountDisk(paths, disk, DiskAccess::readOnly);
+  kj::StringPtr subject = spec.rootDirectory.size() > 0 ? spec.rootDirectory : spec.rootDisk;
+  auto image = spec.rootDirectory.size() > 0
+                   ? mountDirectory(subject)
+                   : mountDisk(paths, subject, DiskAccess::readOnly);
   if (owners.userNamespace >= 0 && !mapOwners(image, owners.userNamespace)) {
-    failStep(disk, "mapping the owners of files");
+    failStep(subject, "mapping the owners of files");
   }
-  attachAt(image, lower, disk);
+  attachAt(image, lower, subject);
   // As large as the kernel's default, half of the zone's memory.
   constexpr kj::StringPtr kUpper = "the container's upper layer"_kj;
   auto memory = mountNew("tmpfs", {{"mode", "0700"}}, MOUNT_ATTR_NODEV, kUpper);

@@ -6,6 +6,8 @@
 #include <kj/io.h>
 #include <kj/string.h>
 
+#include "zoneinit/runtime/spec.h"
+
 namespace bulkhead::zone {
 
 // Where disks are found and containers' trees are put.
@@ -37,14 +39,13 @@ struct OwnerMap {
   gid_t rootGroup = 0;
 };
 
-// The root of one container as the agent holds it: the image's disk read-only, an overlay on it
+// The root of one container as the agent holds it: the image's disk, or a directory, read-only, an overlay on it
 // whose upper layer is memory, and the files for /etc. The container's own mount namespace starts
 // from here. Destroying it unmounts everything.
 class ContainerRoot {
  public:
   // Mounts. Fails as `mountDisk` does.
-  ContainerRoot(const RuntimePaths& paths, kj::StringPtr id, kj::StringPtr disk,
-                const OwnerMap& owners);
+  ContainerRoot(const RuntimePaths& paths, const ContainerSpec& spec, const OwnerMap& owners);
   ~ContainerRoot() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(ContainerRoot);
 
@@ -66,7 +67,7 @@ class ContainerRoot {
   kj::String names;
   kj::AutoCloseFd rootFd;
 
-  void mountAll(const RuntimePaths& paths, kj::StringPtr disk, const OwnerMap& owners);
+  void mountAll(const RuntimePaths& paths, const ContainerSpec& spec, const OwnerMap& owners);
   void unmountAll();
 };
 

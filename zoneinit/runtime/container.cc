@@ -126,6 +126,7 @@ struct Container::Launching {
     plan.ambient = process.authority.ambient;
     plan.privileges = process.authority.privileges;
     plan.limits = process.authority.limits;
+    plan.umask = process.authority.umask;
     plan.oomScoreAdjust = oomScore.cStr();
     plan.appArmorProfile = process.authority.appArmorProfile.cStr();
     plan.systemCalls = container.filterFor(plan.capabilities);
@@ -133,6 +134,9 @@ struct Container::Launching {
     plan.terminal = process.terminal != nullptr;
     plan.birth = -1;
     giveStreams(outsideId(settings.userMappings, user.user));
+    // The kernel would only say that something is wrong.
+    outsideId(settings.groupMappings, user.group);
+    for (auto group : user.groups) outsideId(settings.groupMappings, group);
   }
 
   UserIdentity user;
@@ -177,7 +181,7 @@ Container::Container(RuntimeContext& contextParam, Neighbours& neighboursParam,
   if (spec.settings.userMappings.size() > 0) userNamespace = makeUserNamespace(spec.settings);
   cgroup = kj::heap<Cgroup>(context.cgroups, spec.id,
                             CgroupLimits{spec.memoryLimitBytes, spec.pidsLimit}, spec.settings);
-  root = kj::heap<ContainerRoot>(context.paths, spec.id, spec.rootDisk, owners());
+  root = kj::heap<ContainerRoot>(context.paths, spec, owners());
   pseudoTerminals = newPseudoTerminals();
   writeFiles(files);
 }

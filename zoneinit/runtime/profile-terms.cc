@@ -64,7 +64,7 @@ constexpr OperatorName kOperators[] = {
 
 }  // namespace
 
-kj::Maybe<uint16_t> readError(const ProfileValue& object, kj::StringPtr numberField,
+kj::Maybe<uint16_t> readError(const CheckedJson& object, kj::StringPtr numberField,
                               kj::StringPtr nameField) {
   kj::Maybe<uint16_t> result;
   KJ_IF_MAYBE (number, object.find(numberField)) {
@@ -79,7 +79,7 @@ kj::Maybe<uint16_t> readError(const ProfileValue& object, kj::StringPtr numberFi
   return result;
 }
 
-uint32_t readAction(const ProfileValue& field, kj::Maybe<uint16_t> error) {
+uint32_t readAction(const CheckedJson& field, kj::Maybe<uint16_t> error) {
   auto name = field.text();
   if (name == "SCMP_ACT_ERRNO") return SCMP_ACT_ERRNO(error.orDefault(EPERM));
   if (name == "SCMP_ACT_NOTIFY") {
@@ -99,7 +99,7 @@ uint32_t readAction(const ProfileValue& field, kj::Maybe<uint16_t> error) {
   field.refuseWord("is no action", "actions are SCMP_ACT_ALLOW and its kind");
 }
 
-scmp_compare readOperator(const ProfileValue& field) {
+scmp_compare readOperator(const CheckedJson& field) {
   auto name = field.text();
   for (auto& known : kOperators) {
     if (name == known.name) return known.comparison;
@@ -107,7 +107,7 @@ scmp_compare readOperator(const ProfileValue& field) {
   field.refuseWord("is no operator", "operators are SCMP_CMP_EQ and its kind");
 }
 
-void checkArchitecture(const ProfileValue& field) {
+void checkArchitecture(const CheckedJson& field) {
   constexpr kj::StringPtr prefix = "SCMP_ARCH_"_kj;
   auto name = field.text();
   bool known = name.startsWith(prefix);
@@ -124,7 +124,7 @@ void checkArchitecture(const ProfileValue& field) {
   }
 }
 
-uint32_t readFlag(const ProfileValue& field) {
+uint32_t readFlag(const CheckedJson& field) {
   auto name = field.text();
   if (name == "SECCOMP_FILTER_FLAG_LOG") return SECCOMP_FILTER_FLAG_LOG;
   if (name == "SECCOMP_FILTER_FLAG_SPEC_ALLOW") return SECCOMP_FILTER_FLAG_SPEC_ALLOW;

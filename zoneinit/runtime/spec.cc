@@ -19,6 +19,7 @@ constexpr uint32_t kMostCapabilityNames = 128;
 constexpr uint kMostGroups = 64;
 constexpr uint kMostLimits = 16;
 constexpr int kMostOomScore = 1000;
+constexpr mode_t kUsualUmask = 0022;
 
 struct ResourceName {
   kj::StringPtr name;
@@ -153,6 +154,8 @@ Authority readAuthority(schema::ProcessSpec::Reader reader) {
   if (authority.oomScoreAdjust < -kMostOomScore || authority.oomScoreAdjust > kMostOomScore) {
     invalid("oomScoreAdjust", "is not from -1000 to 1000");
   }
+  authority.umask = reader.getUmask().isBits() ? reader.getUmask().getBits() : kUsualUmask;
+  if (authority.umask > 0777) invalid("umask", "is above 0777");
   return authority;
 }
 
@@ -189,7 +192,11 @@ ProcessSpec readProcessSpec(schema::ProcessSpec::Reader reader) {
 ContainerSpec readContainerSpec(schema::WorkloadSpec::Reader reader) {
   ContainerSpec spec;
   spec.id = checkedId(reader.getId());
-  spec.rootDisk = checkedDisk(reader.getRootDisk(), "rootDisk");
+  if (reader.getRootDirectory().size() > 0) {
+    spec.rootDirectory = checkedPath(reader.getRootDirectory(), "rootDirectory");
+  } else {
+    spec.rootDisk = checkedDisk(reader.getRootDisk(), "rootDisk");
+  }
   spec.process = readProcessSpec(reader.getProcess());
   spec.hostname = checkedText(reader.getHostname(), "hostname", 64);
   if (spec.hostname.size() > 0) checkHostname(spec.hostname);

@@ -37,6 +37,7 @@ struct Authority {
   Privileges privileges = Privileges::neverGained;
   kj::Array<ResourceLimit> limits;
   int oomScoreAdjust = 0;
+  mode_t umask = 0;
   kj::String appArmorProfile;  // empty: none
 };
 
@@ -54,7 +55,8 @@ enum class RootAccess { writable, readOnly };
 
 struct ContainerSpec {
   kj::String id;
-  kj::String rootDisk;  // a name in /dev
+  kj::String rootDisk;       // a name in /dev, or
+  kj::String rootDirectory;  // an absolute path in the zone
   ProcessSpec process;
   kj::String hostname;  // empty: the zone's
   uint64_t memoryLimitBytes = 0;

@@ -8,12 +8,14 @@
 #include <kj/debug.h>
 #include <kj/vector.h>
 
-#include "zoneinit/runtime/profile-json.h"
+#include "zoneinit/runtime/checked-json.h"
 #include "zoneinit/runtime/profile-terms.h"
 #include "zoneinit/runtime/system-call-program.h"
 
 namespace bulkhead::zone {
 namespace {
+
+constexpr JsonSource kProfile{kSystemCallsSubject, "the profile"_kj, 256 << 10};
 
 constexpr size_t kMostRules = 1024;
 constexpr size_t kMostNames = 4096;  // of all rules together
@@ -23,7 +25,7 @@ constexpr size_t kMostConditions = 1024;
 constexpr size_t kMostOthers = 256;  // architectures, flags, capabilities
 constexpr uint64_t kArguments = 6;
 
-scmp_arg_cmp readCondition(const ProfileValue& object) {
+scmp_arg_cmp readCondition(const CheckedJson& object) {
   scmp_arg_cmp condition{};
   condition.arg = static_cast<unsigned>(object.need("index").number(kArguments - 1));
   condition.op = readOperator(object.need("op"));
@@ -34,7 +36,7 @@ scmp_arg_cmp readCondition(const ProfileValue& object) {
   return condition;
 }
 
-kj::Vector<scmp_arg_cmp> readConditions(const ProfileValue& rule) {
+kj::Vector<scmp_arg_cmp> readConditions(const CheckedJson& rule) {
   kj::Vector<scmp_arg_cmp> conditions;
   KJ_IF_MAYBE (arguments, rule.find("args")) {
     for (auto& argument : arguments->elements(kMostConditions)) {
@@ -72,7 +74,7 @@ KernelVersion runningKernel() {
   return {major, *end == '.' ? strtoul(kj::StringPtr(end).slice(1).cStr(), nullptr, 10) : 0};
 }
 
-KernelVersion readKernelVersion(const ProfileValue& field) {
+KernelVersion readKernelVersion(const CheckedJson& field) {
   auto text = field.text();
   KJ_IF_MAYBE (dot, text.findFirst('.')) {
     auto major = kj::str(text.slice(0, *dot)).tryParseAs<uint8_t>();
@@ -86,7 +88,7 @@ KernelVersion readKernelVersion(const ProfileValue& field) {
   field.refuseWord("is no kernel version", "two numbers with a dot: \"4.8\"");
 }
 
-bool hasCapability(const ProfileValue& field, CapabilityMask capabilities) {
+bool hasCapability(const CheckedJson& field, CapabilityMask capabilities) {
   auto name = field.text();
   if (!name.startsWith("CAP_")) {
     field.refuseWord("is no capability", "names start with CAP_");
@@ -111,7 +113,7 @@ struct Bindings {
   }
 };
 
-Bindings readBindings(const ProfileValue& rule, kj::StringPtr name, CapabilityMask capabilities) {
+Bindings readBindings(const CheckedJson& rule, kj::StringPtr name, CapabilityMask capabilities) {
   Bindings result;
   KJ_IF_MAYBE (binding, rule.find(name)) {
     KJ_IF_MAYBE (names, binding->find("caps")) {
@@ -140,13 +142,13 @@ struct Totals {
   size_t conditions = 0;
 };
 
-kj::StringPtr readName(const ProfileValue& field) {
+kj::StringPtr readName(const CheckedJson& field) {
   auto name = field.text();
   if (name.size() == 0) field.refuse("is empty");
   return name;
 }
 
-kj::Vector<kj::StringPtr> readNames(const ProfileValue& rule) {
+kj::Vector<kj::StringPtr> readNames(const CheckedJson& rule) {
   kj::Vector<kj::StringPtr> names;
   auto single = rule.find("name");
   auto several = rule.find("names");
@@ -171,7 +173,7 @@ void addRule(SystemCallProgram& program, uint32_t action, kj::StringPtr name,
   for (auto& condition : conditions) program.add(action, name, kj::arrayPtr(&condition, 1));
 }
 
-void readRule(const ProfileValue& rule, CapabilityMask capabilities, Totals& totals,
+void readRule(const CheckedJson& rule, CapabilityMask capabilities, Totals& totals,
               SystemCallProgram& program) {
   // All of it is checked, whether it applies or not: no profile is sound for some processes only.
   auto names = readNames(rule);
@@ -192,7 +194,7 @@ void readRule(const ProfileValue& rule, CapabilityMask capabilities, Totals& tot
 }
 
 // Only checked: x86_64 is what a filter is for, listed or not, and a zone's kernel has no other.
-void checkArchitectures(const ProfileValue& profile) {
+void checkArchitectures(const CheckedJson& profile) {
   auto plain = profile.find("architectures");
   auto map = profile.find("archMap");
   if (plain != nullptr && map != nullptr) {
@@ -211,7 +213,7 @@ void checkArchitectures(const ProfileValue& profile) {
   }
 }
 
-uint32_t readFlags(const ProfileValue& profile) {
+uint32_t readFlags(const CheckedJson& profile) {
   uint32_t flags = 0;
   KJ_IF_MAYBE (list, profile.find("flags")) {
     for (auto& each : list->elements(kMostOthers)) flags |= readFlag(each);
@@ -219,7 +221,7 @@ uint32_t readFlags(const ProfileValue& profile) {
   return flags;
 }
 
-void refuseListener(const ProfileValue& profile) {
+void refuseListener(const CheckedJson& profile) {
   KJ_IF_MAYBE (path, profile.find("listenerPath")) {
     if (path->text().size() > 0) {
       path->refuseUnsupported("is for SCMP_ACT_NOTIFY, which zones do not have");
@@ -230,7 +232,7 @@ void refuseListener(const ProfileValue& profile) {
 }  // namespace
 
 SystemCallFilter customSystemCalls(kj::ArrayPtr<const kj::byte> json, CapabilityMask capabilities) {
-  ProfileDocument document(json);
+  CheckedJsonDocument document(kProfile, json);
   auto profile = document.root();
   refuseListener(profile);
   checkArchitectures(profile);

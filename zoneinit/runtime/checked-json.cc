@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "zoneinit/runtime/profile-json.h"
+#include "zoneinit/runtime/checked-json.h"
 
 #include <string.h>
+
+#include <cmath>
 
 #include <kj/vector.h>
 
 #include "services/runtime/failure.h"
-#include "zoneinit/runtime/system-call-program.h"
 
 namespace bulkhead::zone {
 namespace {
 
-constexpr size_t kMostBytes = 256 << 10;
-constexpr size_t kDeepest = 16;       // a profile has five levels; a comment may have more
+constexpr size_t kDeepest = 16;       // a configuration has six levels; a comment may have more
 constexpr size_t kDoubleDigits = 15;  // a double holds every whole number of that many digits
 
 bool isDigit(char c) { return c >= '0' && c <= '9'; }
@@ -71,16 +71,16 @@ kj::Maybe<uint64_t> wholeNumber(double number) {
 
 }  // namespace
 
-ProfileValue::ProfileValue(capnp::JsonValue::Reader valueParam, kj::String placeParam)
-    : value(valueParam), place(kj::mv(placeParam)) {}
+CheckedJson::CheckedJson(const JsonSource& sourceParam, capnp::JsonValue::Reader valueParam,
+                         kj::String placeParam)
+    : source(&sourceParam), value(valueParam), place(kj::mv(placeParam)) {}
 
-kj::Maybe<ProfileValue> ProfileValue::find(kj::StringPtr name) const {
+kj::Maybe<CheckedJson> CheckedJson::find(kj::StringPtr name) const {
   if (!value.isObject()) refuse("must be an object");
-  kj::Maybe<ProfileValue> found;
+  kj::Maybe<CheckedJson> found;
   for (auto field : value.getObject()) {
     if (field.getName() != name) continue;
-    auto inside = place.size() == 0 ? kj::str(name) : kj::str(place, '.', name);
-    ProfileValue member(field.getValue(), kj::mv(inside));
+    CheckedJson member(*source, field.getValue(), placeOf(name));
     // Which of the two counts differs between readers.
     if (found != nullptr) member.refuse("is given twice");
     found = kj::mv(member);
@@ -91,21 +91,53 @@ kj::Maybe<ProfileValue> ProfileValue::find(kj::StringPtr name) const {
   return found;
 }
 
-ProfileValue ProfileValue::need(kj::StringPtr name) const {
+kj::Array<CheckedJson::Member> CheckedJson::members(size_t most) const {
+  if (!value.isObject()) refuse("must be an object");
+  auto object = value.getObject();
+  if (object.size() > most) {
+    refuse(kj::str("has ", object.size(), " members, and ", most, " is the most"));
+  }
+  kj::Vector<Member> result;
+  for (auto field : object) {
+    KJ_IF_MAYBE (member, find(field.getName())) {
+      result.add(Member{field.getName(), kj::mv(*member)});
+    }
+  }
+  return result.releaseAsArray();
+}
+
+CheckedJson CheckedJson::need(kj::StringPtr name) const {
   KJ_IF_MAYBE (member, find(name)) {
     return kj::mv(*member);
   }
   refuse(kj::str("lacks \"", name, '"'));
 }
 
-kj::StringPtr ProfileValue::text() const {
+kj::StringPtr CheckedJson::text() const {
   if (!value.isString()) refuse("must be a string");
   kj::StringPtr text = value.getString();
   if (strlen(text.cStr()) != text.size()) refuse("has a NUL byte in it");
   return text;
 }
 
-uint64_t ProfileValue::number(uint64_t most) const {
+CheckedJson::Truth CheckedJson::truth() const {
+  if (!value.isBoolean()) refuse("must be true or false");
+  return value.getBoolean() ? Truth::yes : Truth::no;
+}
+
+int64_t CheckedJson::integer(int64_t most) const {
+  if (!value.isNumber()) refuse("must be a number");
+  auto magnitude = wholeNumber(std::abs(value.getNumber()));
+  KJ_IF_MAYBE (known, magnitude) {
+    auto number = static_cast<int64_t>(*known);
+    if (number <= most) return value.getNumber() < 0 ? -number : number;
+  }
+  refuse(kj::str("must be a whole number from ", -most, " to ", most));
+}
+
+kj::String CheckedJson::encoded() const { return capnp::JsonCodec().encodeRaw(value); }
+
+uint64_t CheckedJson::number(uint64_t most) const {
   kj::Maybe<uint64_t> number;
   if (value.isNumber()) number = wholeNumber(value.getNumber());
   if (value.isString()) number = wholeNumber(value.getString());
@@ -115,40 +147,47 @@ uint64_t ProfileValue::number(uint64_t most) const {
   refuse(kj::str("must be a whole number from 0 to ", most));
 }
 
-kj::Array<ProfileValue> ProfileValue::elements(size_t most) const {
+kj::Array<CheckedJson> CheckedJson::elements(size_t most) const {
   if (!value.isArray()) refuse("must be an array");
   auto array = value.getArray();
   if (array.size() > most) {
     refuse(kj::str("has ", array.size(), " elements, and ", most, " is the most"));
   }
-  auto builder = kj::heapArrayBuilder<ProfileValue>(array.size());
+  auto builder = kj::heapArrayBuilder<CheckedJson>(array.size());
   for (auto element : array) {
     auto inside = kj::str(place, '[', builder.size(), ']');
-    builder.add(element, kj::mv(inside));
+    builder.add(*source, element, kj::mv(inside));
   }
   return builder.finish();
 }
 
-kj::String ProfileValue::message(kj::StringPtr why) const {
-  return kj::str(place.size() == 0 ? "the profile"_kj : place.asPtr(), ' ', why);
+kj::String CheckedJson::placeOf(kj::StringPtr member) const {
+  return place.size() == 0 ? kj::str(member) : kj::str(place, '.', member);
 }
 
-void ProfileValue::refuse(kj::StringPtr why, kj::StringPtr hint) const {
-  fail(FailureCode::INVALID, kSystemCallsSubject, message(why), hint);
+kj::String CheckedJson::message(kj::StringPtr why) const {
+  return kj::str(place.size() == 0 ? source->whole : place.asPtr(), ' ', why);
 }
 
-void ProfileValue::refuseWord(kj::StringPtr why, kj::StringPtr hint) const {
+void CheckedJson::refuse(kj::StringPtr why, kj::StringPtr hint) const {
+  fail(FailureCode::INVALID, source->subject, message(why), hint);
+}
+
+void CheckedJson::refuseWord(kj::StringPtr why, kj::StringPtr hint) const {
   refuse(kj::str('"', printable(text(), 64), "\" ", why), hint);
 }
 
-void ProfileValue::refuseUnsupported(kj::StringPtr why, kj::StringPtr hint) const {
-  fail(FailureCode::UNSUPPORTED, kSystemCallsSubject, message(why), hint);
+void CheckedJson::refuseUnsupported(kj::StringPtr why, kj::StringPtr hint) const {
+  fail(FailureCode::UNSUPPORTED, source->subject, message(why), hint);
 }
 
-ProfileDocument::ProfileDocument(kj::ArrayPtr<const kj::byte> json) {
-  if (json.size() > kMostBytes) {
-    fail(FailureCode::INVALID, kSystemCallsSubject,
-         kj::str("the profile has ", json.size(), " bytes, and ", kMostBytes, " is the most"));
+CheckedJsonDocument::CheckedJsonDocument(const JsonSource& sourceParam,
+                                         kj::ArrayPtr<const kj::byte> json)
+    : source(sourceParam) {
+  if (json.size() > source.mostBytes) {
+    fail(FailureCode::INVALID, source.subject,
+         kj::str(source.whole, " has ", json.size(), " bytes, and ", source.mostBytes,
+                 " is the most"));
   }
   capnp::JsonCodec codec;
   codec.setMaxNestingDepth(kDeepest);
@@ -157,13 +196,13 @@ ProfileDocument::ProfileDocument(kj::ArrayPtr<const kj::byte> json) {
     codec.decodeRaw(text, message.initRoot<capnp::JsonValue>());
   } catch (...) {
     auto exception = kj::getCaughtExceptionAsKj();
-    fail(FailureCode::INVALID, kSystemCallsSubject,
-         kj::str("the profile is no JSON: ", printable(exception.getDescription(), 256)));
+    fail(FailureCode::INVALID, source.subject,
+         kj::str(source.whole, " is no JSON: ", printable(exception.getDescription(), 256)));
   }
 }
 
-ProfileValue ProfileDocument::root() {
-  return ProfileValue(message.getRoot<capnp::JsonValue>().asReader(), kj::String());
+CheckedJson CheckedJsonDocument::root() {
+  return CheckedJson(source, message.getRoot<capnp::JsonValue>().asReader(), kj::String());
 }
 
 }  // namespace bulkhead::zone
