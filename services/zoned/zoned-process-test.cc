@@ -42,7 +42,8 @@ TEST_F(ZonedProcess, TheImagesCommandAndEnvironmentAreMerged) {
 
 TEST_F(ZonedProcess, TheAgentIsToldHowTheContainerIsSetUp) {
   startZoned();
-  auto ran = run({"run", "--stop-signal", "SIGUSR2", "--security-opt", "mask=/secret", "debian:13"});
+  auto ran =
+      run({"run", "--stop-signal", "SIGUSR2", "--security-opt", "mask=/secret", "debian:13"});
   EXPECT_EQ(ran.code, 0) << ran.error.cStr();
   EXPECT_TRUE(world.called("createWorkload stopped by SIGUSR2"));
   EXPECT_TRUE(world.called("createWorkload masks /secret"));

@@ -108,8 +108,7 @@ kj::Promise<schema::Workload::Client> ZoneAgentServer::create(ContainerSpec spec
   }
   auto id = kj::str(spec.id);
   Neighbours& neighbours = *this;
-  auto container =
-      kj::refcounted<Container>(runtime, neighbours, kj::mv(spec), hostname(), files);
+  auto container = kj::refcounted<Container>(runtime, neighbours, kj::mv(spec), hostname(), files);
   auto server = makeWorkloadServer(kj::addRef(*container), [this](kj::StringPtr gone) {
     log.info("workload destroyed", {field("WORKLOAD", gone)});
     entries.erase(gone);

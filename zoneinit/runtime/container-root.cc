@@ -136,9 +136,8 @@ void ContainerRoot::mountAll(const RuntimePaths& paths, const ContainerSpec& spe
     makeDirectory(path);
   }
   kj::StringPtr subject = spec.rootDirectory.size() > 0 ? spec.rootDirectory : spec.rootDisk;
-  auto image = spec.rootDirectory.size() > 0
-                   ? mountDirectory(subject)
-                   : mountDisk(paths, subject, DiskAccess::readOnly);
+  auto image = spec.rootDirectory.size() > 0 ? mountDirectory(subject)
+                                             : mountDisk(paths, subject, DiskAccess::readOnly);
   if (owners.userNamespace >= 0 && !mapOwners(image, owners.userNamespace)) {
     failStep(subject, "mapping the owners of files");
   }

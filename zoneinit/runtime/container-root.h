@@ -39,9 +39,9 @@ struct OwnerMap {
   gid_t rootGroup = 0;
 };
 
-// The root of one container as the agent holds it: the image's disk, or a directory, read-only, an overlay on it
-// whose upper layer is memory, and the files for /etc. The container's own mount namespace starts
-// from here. Destroying it unmounts everything.
+// The root of one container as the agent holds it: the image's disk, or a directory, read-only, an
+// overlay on it whose upper layer is memory, and the files for /etc. The container's own mount
+// namespace starts from here. Destroying it unmounts everything.
 class ContainerRoot {
  public:
   // Mounts. Fails as `mountDisk` does.

@@ -85,8 +85,8 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   kj::AutoCloseFd userNamespace;  // none where the users are the zone's
   kj::AutoCloseFd pseudoTerminals;
   bool started = false;
-  uint running = 0;   // processes not yet at the end of their output
-  uint nextPart = 0;  // number of the next process with a cgroup of its own
+  uint running = 0;                    // processes not yet at the end of their output
+  uint nextPart = 0;                   // number of the next process with a cgroup of its own
   kj::Maybe<SystemCallFilter> filter;  // the one made last, and for which capabilities
   CapabilityMask filterMask = 0;
   kj::Maybe<kj::Own<Process>> mainProcess;

@@ -58,8 +58,7 @@ TEST_F(OciConfigTest, TheLeastThereIs) {
   EXPECT_STREQ(spec.getProcess().getUser().cStr(), "0:0");
   EXPECT_STREQ(spec.getProcess().getCapabilities().getDrop()[0].cStr(), "ALL");
   EXPECT_TRUE(spec.getSettings().getSystemCalls().isUnconfined());
-  EXPECT_EQ(spec.getSettings().getPathDefaults(),
-            schema::ContainerSettings::PathDefaults::DROPPED);
+  EXPECT_EQ(spec.getSettings().getPathDefaults(), schema::ContainerSettings::PathDefaults::DROPPED);
   for (auto choice : spec.getSettings().getNamespaces()) EXPECT_TRUE(choice.isZone());
 }
 
@@ -87,7 +86,8 @@ TEST_F(OciConfigTest, ResourcesBecomeThoseOfTheSecondVersion) {
 TEST_F(OciConfigTest, TheLastRuleDecidesOverADevice) {
   auto access = [&](const std::string& rules) {
     auto spec = read(config(R"("devices": [{"path": "/dev/x", "type": "b", "major": 7,
-        "minor": 1}], "resources": {"devices": [)" + rules + "]}, "));
+        "minor": 1}], "resources": {"devices": [)" +
+                            rules + "]}, "));
     return std::string(spec.getSettings().getDevices()[0].getAccess().cStr());
   };
   EXPECT_EQ(access(""), "rwm");
@@ -99,16 +99,23 @@ TEST_F(OciConfigTest, TheLastRuleDecidesOverADevice) {
             "rm");
 }
 
+// OCI: process.scheduler, process.selinuxLabel, process.ioPriority, process.execCPUAffinity
+TEST_F(OciConfigTest, RefusesOfAProcessWhatItWouldNotHeed) {
+  for (auto process : {R"("selinuxLabel": "x", )", R"("scheduler": {}, )", R"("ioPriority": {}, )",
+                       R"("execCPUAffinity": {}, )"}) {
+    EXPECT_EQ(refused(config("", process)).first, FailureCode::UNSUPPORTED) << process;
+  }
+}
+
+// OCI: linux.intelRdt, linux.mountLabel, linux.personality, linux.timeOffsets, linux.netDevices,
+// linux.memoryPolicy, linux.resources.network, linux.resources.rdma
 TEST_F(OciConfigTest, RefusesWhatItWouldNotHeed) {
   for (auto section : {R"("intelRdt": {}, )", R"("mountLabel": "x", )", R"("personality": {}, )",
-                       R"("timeOffsets": {}, )", R"("resources": {"network": {}}, )",
-                       R"("resources": {"rdma": {}}, )",
+                       R"("timeOffsets": {}, )", R"("netDevices": {}, )", R"("memoryPolicy": {}, )",
+                       R"("resources": {"network": {}}, )", R"("resources": {"rdma": {}}, )",
                        R"("resources": {"cpu": {"realtimePeriod": 1}}, )",
                        R"("devices": [{"path": "/dev/p", "type": "p"}], )"}) {
     EXPECT_EQ(refused(config(section)).first, FailureCode::UNSUPPORTED) << section;
-  }
-  for (auto process : {R"("selinuxLabel": "x", )", R"("scheduler": {}, )", R"("ioPriority": {}, )"}) {
-    EXPECT_EQ(refused(config("", process)).first, FailureCode::UNSUPPORTED) << process;
   }
   for (auto top : {R"("windows": {}, )", R"("solaris": {}, )", R"("vm": {}, )"}) {
     EXPECT_EQ(refused(config("", "", top)).first, FailureCode::UNSUPPORTED) << top;

@@ -12,8 +12,8 @@ constexpr size_t kMostTexts = 4096;
 constexpr size_t kMostFew = 256;
 constexpr uint64_t kMostId = UINT32_MAX;
 
-// Properties that change what a process is allowed or gets, and that nothing here would heed: better
-// refused than forgotten.
+// Properties that change what a process is allowed or gets, and that nothing here would heed:
+// better refused than forgotten.
 void refuseAll(const CheckedJson& object, std::initializer_list<kj::StringPtr> names,
                kj::StringPtr why) {
   for (auto name : names) {

@@ -10,9 +10,9 @@
 
 namespace bulkhead::zone {
 
-// A bundle's config.json (OCI Runtime Specification 1.2, config.md, config-linux.md) as a workload's
-// specification; `bundle` is the absolute path of the bundle's directory in the zone. All but `id`
-// is written.
+// A bundle's config.json (OCI Runtime Specification 1.2, config.md, config-linux.md) as a
+// workload's specification; `bundle` is the absolute path of the bundle's directory in the zone.
+// All but `id` is written.
 //
 // Fails with `invalid`, naming the property, for what is no configuration, and with `unsupported`
 // for one that asks for what this runtime has not. What concerns a host and means nothing in a zone

@@ -93,7 +93,8 @@ struct DeviceRule {
 
   bool covers(schema::Device::Reader device) const {
     auto own = device.getType() == schema::Device::Type::BLOCK ? "b"_kj : "c"_kj;
-    return (type == "a" || type == own) && major.orDefault(device.getMajor()) == device.getMajor() &&
+    return (type == "a" || type == own) &&
+           major.orDefault(device.getMajor()) == device.getMajor() &&
            minor.orDefault(device.getMinor()) == device.getMinor();
   }
 };

@@ -21,10 +21,11 @@ struct Bind {
 // Options that change nothing here: access times, what a file system of a zone has anyway, and how
 // a devpts instance of its own is made.
 constexpr kj::StringPtr kWithoutEffect[] = {
-    "async"_kj,      "atime"_kj,    "noatime"_kj,     "relatime"_kj,    "norelatime"_kj,
-    "strictatime"_kj, "diratime"_kj, "nodiratime"_kj, "nostrictatime"_kj, "defaults"_kj,
-    "rw"_kj,         "suid"_kj,     "dev"_kj,         "exec"_kj,        "newinstance"_kj,
-    "ptmxmode=0666"_kj, "mode=0620"_kj, "gid=5"_kj,   "nsdelegate"_kj,  "memory_recursiveprot"_kj};
+    "async"_kj,         "atime"_kj,       "noatime"_kj,     "relatime"_kj,
+    "norelatime"_kj,    "strictatime"_kj, "diratime"_kj,    "nodiratime"_kj,
+    "nostrictatime"_kj, "defaults"_kj,    "rw"_kj,          "suid"_kj,
+    "dev"_kj,           "exec"_kj,        "newinstance"_kj, "ptmxmode=0666"_kj,
+    "mode=0620"_kj,     "gid=5"_kj,       "nsdelegate"_kj,  "memory_recursiveprot"_kj};
 
 // What every container has in these places already.
 struct Standard {
@@ -43,8 +44,11 @@ uint64_t sizeOf(const CheckedJson& option, kj::StringPtr text) {
   char* end = nullptr;
   auto number = strtoull(text.cStr(), &end, 10);
   kj::StringPtr unit = end;
-  uint64_t shift = unit == "" ? 0 : unit == "k" || unit == "K" ? 10 : unit == "m" || unit == "M" ? 20
-                   : unit == "g" || unit == "G" ? 30 : 64;
+  uint64_t shift = unit == ""                   ? 0
+                   : unit == "k" || unit == "K" ? 10
+                   : unit == "m" || unit == "M" ? 20
+                   : unit == "g" || unit == "G" ? 30
+                                                : 64;
   if (end == text.cStr() || shift == 64 || number > UINT64_MAX >> shift) {
     option.refuseWord("is no size");
   }

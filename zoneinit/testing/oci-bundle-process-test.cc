@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Containers from bundles of the OCI runtime specification: what config.json says, seen from inside.
+// Containers from bundles of the OCI runtime specification: what config.json says, seen from
+// inside.
 #include <signal.h>
 #include <stdlib.h>
 
@@ -107,11 +108,12 @@ TEST_F(OciBundleTest, RunsInItsRoot) {
   EXPECT_EQ(refused(config).first, FailureCode::NOT_FOUND);
 }
 
-// OCI: process
+// OCI: process, process.user, process.user.umask
 TEST_F(OciBundleTest, SetsUpItsProcess) {
   Config config;
-  config.args = shell("pwd; id -u; id -g; id -G; umask; echo $GREETING; ulimit -n; "
-                      "cat /proc/self/oom_score_adj; grep -E 'NoNewPrivs|CapBnd' /proc/self/status");
+  config.args = shell(
+      "pwd; id -u; id -g; id -G; umask; echo $GREETING; ulimit -n; "
+      "cat /proc/self/oom_score_adj; grep -E 'NoNewPrivs|CapBnd' /proc/self/status");
   config.process = R"("user": {"uid": 7, "gid": 8, "umask": 63, "additionalGids": [9, 10]},
       "noNewPrivileges": true, "oomScoreAdj": 321,
       "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 88}],
@@ -133,7 +135,7 @@ TEST_F(OciBundleTest, GivesATerminal) {
   EXPECT_EQ(output(config), "30 90\r\n/dev/pts/0\r\n");
 }
 
-// OCI: mounts
+// OCI: mounts, mounts (uidMappings)
 TEST_F(OciBundleTest, MakesItsMounts) {
   Config config;
   config.root = R"({"path": "rootfs"})";
@@ -141,9 +143,10 @@ TEST_F(OciBundleTest, MakesItsMounts) {
                          "options": ["rbind", "ro", "rslave"]},
                         {"destination": "/memory", "type": "tmpfs", "source": "tmpfs",
                          "options": ["size=1m", "mode=0700", "noexec"]})";
-  config.args = shell("cat /data/file; touch /data/x 2>/dev/null || echo protected; "
-                      "df -k /memory | tail -1 | awk '{print $2}'; stat -c %a /memory; "
-                      "df -k /dev/shm | tail -1 | awk '{print $2}'; test -c /dev/ptmx && echo pts");
+  config.args = shell(
+      "cat /data/file; touch /data/x 2>/dev/null || echo protected; "
+      "df -k /memory | tail -1 | awk '{print $2}'; stat -c %a /memory; "
+      "df -k /dev/shm | tail -1 | awk '{print $2}'; test -c /dev/ptmx && echo pts");
   EXPECT_EQ(output(config), "bound\nprotected\n1024\n700\n8192\npts\n");
   for (auto bad : {R"(, {"destination": "/x", "type": "nfs", "source": "h:/"})",
                    R"(, {"destination": "/x", "type": "tmpfs", "options": ["weird"]})",
@@ -161,7 +164,8 @@ TEST_F(OciBundleTest, ListsItsNamespaces) {
   config.namespaces = R"({"type": "mount"}, {"type": "user"}, {"type": "pid"})";
   config.section = R"("uidMappings": [{"containerID": 0, "hostID": 5000, "size": 100}],
                       "gidMappings": [{"containerID": 0, "hostID": 6000, "size": 100}], )";
-  config.args = shell("cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '; cat /proc/1/comm; true");
+  config.args =
+      shell("cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '; cat /proc/1/comm; true");
   config.process = R"("capabilities": {"bounding": ["CAP_CHOWN"]}, )";
   EXPECT_EQ(output(config), " 0 5000 100\n 0 6000 100\nsh\n");
   config.namespaces = R"({"type": "pid"})";
@@ -184,8 +188,7 @@ TEST_F(OciBundleTest, HeedsItsDeviceRules) {
     config.args = shell("stat -c '%a %u %g' /dev/log; head -c 3 /dev/log | wc -c");
     return run(config);
   };
-  auto allowed =
-      rules(R"(, {"allow": true, "type": "c", "major": 1, "minor": 5, "access": "r"})");
+  auto allowed = rules(R"(, {"allow": true, "type": "c", "major": 1, "minor": 5, "access": "r"})");
   EXPECT_STREQ(allowed.output.cStr(), "644 3 4\n3\n") << allowed.error.cStr();
 }
 
@@ -198,8 +201,9 @@ TEST_F(OciBundleTest, HeedsTheRestOfTheLinuxSection) {
       "seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
                   "syscalls": [{"names": ["rmdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 36,
                                 "args": []}]}, )";
-  config.args = shell("cat /proc/sys/kernel/msgmax; wc -c < /notexec; touch /etc/x || echo ro; "
-                      "rmdir /srv || echo filtered");
+  config.args = shell(
+      "cat /proc/sys/kernel/msgmax; wc -c < /notexec; touch /etc/x || echo ro; "
+      "rmdir /srv || echo filtered");
   auto outcome = run(config);
   EXPECT_STREQ(outcome.output.cStr(), "4321\n0\nro\nfiltered\n");
   EXPECT_NE(strstr(outcome.error.cStr(), "File name too long"), nullptr) << outcome.error.cStr();
