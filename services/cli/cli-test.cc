@@ -10,6 +10,7 @@
 #include "services/cli/progress-lines.h"
 #include "services/cli/run-command.h"
 #include "services/cli/table.h"
+#include "services/cli/time-text.h"
 #include "services/cli/usage-text.h"
 
 namespace bulkhead {
@@ -103,6 +104,28 @@ TEST(Texts, SizesDurationsAges) {
   EXPECT_STREQ(durationText(2500000).cStr(), "2.5 ms");
   EXPECT_STREQ(ageText(1000000000, 121000000000).cStr(), "2 minutes ago");
   EXPECT_STREQ(ageText(0, 5).cStr(), "-");
+}
+
+TEST(Times, OfTheCalendarAndBeforeNow) {
+  constexpr uint64_t kSecond = 1'000'000'000;
+  constexpr uint64_t kNow = 2'000'000'000 * kSecond;
+  auto time = [](kj::StringPtr text) { return timeNanoseconds(text, kNow, "--since"); };
+  EXPECT_EQ(time("2001-09-09T01:46:40Z"), 1'000'000'000 * kSecond);
+  EXPECT_EQ(time("2001-09-09t01:46:40.25z"), 1'000'000'000 * kSecond + 250'000'000);
+  EXPECT_EQ(time("2001-09-09T03:46:40.000000001+02:00"), 1'000'000'000 * kSecond + 1);
+  EXPECT_EQ(time("2001-09-08 23:16:40-02:30"), 1'000'000'000 * kSecond);
+  EXPECT_EQ(time("45s"), kNow - 45 * kSecond);
+  EXPECT_EQ(time("10m"), kNow - 600 * kSecond);
+  EXPECT_EQ(time("1h30m"), kNow - 5400 * kSecond);
+  EXPECT_EQ(time("2d500ms"), kNow - 172'800 * kSecond - 500'000'000);
+  EXPECT_EQ(time("0s"), kNow);
+  EXPECT_EQ(time("36000d"), 1u) << "before there was time";
+  for (kj::StringPtr bad :
+       {"", "10", "m", "1h30", "-5m", "1.5h", "10x", "99999999999s", "2001-09-09",
+        "2001-09-09T01:46:40", "2001-02-30T00:00:00Z", "2001-09-09T24:00:00Z",
+        "2001-09-09T01:46:40Zx", "1960-01-01T00:00:00Z", "2001-09-09T01:46:40+2"}) {
+    EXPECT_THROW(time(bad), kj::Exception) << bad.cStr();
+  }
 }
 
 TEST(JsonText, KeepsTextSafeAndTimesReadable) {

@@ -202,10 +202,16 @@ class Words {
     auto& log = add(
         zone, "logs", "show what a zone's container wrote",
         [this](CommandContext& context) { return logsCommand(context, logs); },
-        "Example:\n  bulkhead zone logs -f --tail 20 web");
+        "TIME is 2026-01-02T03:04:05Z, or how long ago: 10m, 1h30m, 45s. A line counts as of when "
+        "its\nfirst byte was read, by the zone's clock.\n"
+        "Examples:\n  bulkhead zone logs -f --tail 20 web\n"
+        "  bulkhead zone logs --since 1h30m --until 10m -t web");
     log.add_option("ZONE", logs.zone)->required();
-    log.add_flag("-f,--follow", logs.follow, "go on until the container ends");
-    log.add_option("--tail", logs.tail, "only the last lines");
+    log.add_flag("-f,--follow", logs.follow, "go on until the container ends, or --until");
+    log.add_option("--tail", logs.tail, "of the last so many lines");
+    log.add_option("--since", logs.since, "lines of that time and later")->type_name("TIME");
+    log.add_option("--until", logs.until, "lines of that time and earlier")->type_name("TIME");
+    log.add_flag("-t,--timestamps", logs.timestamps, "when each line began, in front of it");
 
     addForZones(zone, "destroy", "end zones and leave nothing of them", destroyCommand);
     auto& stop = add(

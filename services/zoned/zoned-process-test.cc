@@ -118,6 +118,11 @@ TEST_F(ZonedProcess, LaunchExecLogsInfoConsoleDestroy) {
   EXPECT_STREQ(run({"zone", "exec", "web", "echo", "inside"}).output.cStr(), "inside\n");
   EXPECT_EQ(run({"zone", "exec", "web", "exit", "3"}).code, 3);
   EXPECT_STREQ(run({"zone", "logs", "web"}).output.cStr(), "from the log\n");
+  EXPECT_TRUE(world.called("logs since 0 until 0"));
+  run({"zone", "logs", "-t", "--since", "2001-09-09T01:46:40Z", "--until", "2001-09-09T01:46:41Z",
+       "web"});
+  EXPECT_TRUE(
+      world.called("logs since 1000000000000000000 until 1000000001000000000 with timestamps"));
   EXPECT_STREQ(run({"zone", "console", "web"}).output.cStr(), "booting\n\\x1b[2Jdone\n");
   auto info = run({"--output", "json", "zone", "info", "web"});
   EXPECT_CONTAINS(info.output, "\"state\": \"running\"");

@@ -141,6 +141,10 @@ TEST(Life, KeepsLogs) {
     auto logs = run({"bulkhead", "zone", "logs", "logs"});
     return logs.code == 0 && logs.out == "first\n" && logs.err == "second\n";
   })) << run({"bulkhead", "zone", "logs", "logs"});
+  auto stamped = run({"bulkhead", "zone", "logs", "-t", "--since", "1h", "logs"});
+  EXPECT_THAT(stamped.out,
+              testing::MatchesRegex("20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[.][0-9]{9}Z first\n"));
+  EXPECT_EQ(run({"bulkhead", "zone", "logs", "--until", "1h", "logs"}).out, "");
 }
 
 TEST(Life, ListsAndWaits) {

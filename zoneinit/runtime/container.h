@@ -37,6 +37,7 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   kj::StringPtr id() const { return spec.id; }
   State state() const;
   LogRing& log() { return ring; }
+  kj::Timer& timer() { return context.timer; }
   const ContainerSpec& specification() const { return spec; }
 
   // Its cgroup's directory, borrowed; none once it is destroyed.

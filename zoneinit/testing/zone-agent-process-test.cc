@@ -1,95 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The real /init and agent in namespaces of their own, over a socket in place of the ring.
-#include <errno.h>
-#include <gtest/gtest.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mount.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include <set>
 #include <string>
 #include <utility>
 
-#include <kj/debug.h>
-
-#include "services/runtime/failure.h"
-#include "zoneinit/testing/agent-client.h"
-#include "zoneinit/testing/test-zone.h"
+#include "zoneinit/testing/zone-agent-fixture.h"
 
 namespace bulkhead::zone {
 namespace {
-
-using Spec = schema::WorkloadSpec::Builder;
-using ProcessBuilder = schema::ProcessSpec::Builder;
-
-kj::Array<kj::StringPtr> words(std::initializer_list<kj::StringPtr> list) {
-  return kj::heapArray<kj::StringPtr>(list);
-}
-
-// One zone for all tests of this file: what one leaves behind disturbs the next, as it should.
-class ZoneAgentTest : public testing::Test {
- public:
-  static void SetUpTestSuite() {
-    ASSERT_EQ(geteuid(), 0u) << "these tests make namespaces and mounts: run them as root";
-    // Mounts of the tests stay in here.
-    KJ_SYSCALL(unshare(CLONE_NEWNS));
-    mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-    char path[] = "/tmp/bulkhead-zone-XXXXXX";
-    KJ_REQUIRE(mkdtemp(path) != nullptr);
-    shared = new Shared(path);
-  }
-
-  static void TearDownTestSuite() {
-    auto folder = kj::str(shared->folder);
-    delete shared;
-    shared = nullptr;
-    EXPECT_EQ(system(kj::str("rm -rf ", folder).cStr()), 0);
-  }
-
- protected:
-  struct Shared {
-    explicit Shared(kj::StringPtr path)
-        : folder(kj::str(path)), image(path), io(kj::setupAsyncIo()), zone(path) {}
-    kj::String folder;
-    TestImage image;
-    kj::AsyncIoContext io;
-    ZoneUnderTest zone;
-  };
-  static Shared* shared;
-
-  ZoneAgentTest()
-      : ws(shared->io.waitScope),
-        connection(shared->zone.connect(*shared->io.lowLevelProvider)),
-        client(ws, connection->bootstrap<schema::ZoneAgent>(), shared->image.disk()) {}
-
-  void TearDown() override {
-    if (HasFailure()) std::cerr << shared->zone.console().cStr();
-  }
-
-  // The failure that `action` ends in.
-  template <typename Action>
-  Failure failureFrom(Action action) {
-    try {
-      action();
-    } catch (...) {
-      return failureOf(kj::getCaughtExceptionAsKj());
-    }
-    ADD_FAILURE() << "nothing failed";
-    return failure(FailureCode::INTERNAL, "", "");
-  }
-
-  ~ZoneAgentTest() noexcept override {}
-
-  kj::WaitScope& ws;
-  kj::Own<Connection> connection;
-  AgentClient client;
-};
-
-ZoneAgentTest::Shared* ZoneAgentTest::shared = nullptr;
 
 TEST_F(ZoneAgentTest, TellsAboutTheZone) {
   auto response = client.agent.infoRequest().send().wait(ws);

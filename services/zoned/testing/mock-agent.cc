@@ -166,6 +166,10 @@ class WorkloadServer final : public schema::Workload::Server {
   }
 
   kj::Promise<void> logs(LogsContext context) override {
+    auto options = context.getParams().getOptions();
+    world.call(kj::str("logs since ", options.getSinceUnixNanoseconds(), " until ",
+                       options.getUntilUnixNanoseconds(),
+                       options.getTimestamps() ? " with timestamps" : ""));
     auto output = context.getParams().getStdout();
     auto request = output.writeRequest();
     request.setBytes(kj::StringPtr("from the log\n").asBytes());
