@@ -4,6 +4,7 @@
 
 #include <capnp/message.h>
 
+#include "services/cli/copy-command.h"
 #include "services/cli/image-text.h"
 #include "services/cli/json.h"
 #include "services/cli/process-session.h"
@@ -126,6 +127,38 @@ TEST(Times, OfTheCalendarAndBeforeNow) {
         "2001-09-09T01:46:40Zx", "1960-01-01T00:00:00Z", "2001-09-09T01:46:40+2"}) {
     EXPECT_THROW(time(bad), kj::Exception) << bad.cStr();
   }
+}
+
+TEST(Copy, EndsAreZonesPathsOrAStream) {
+  auto end = parseCopyEnd("web:/etc/app");
+  EXPECT_EQ(end.kind, CopyEnd::Kind::zone);
+  EXPECT_STREQ(end.zone.cStr(), "web");
+  EXPECT_STREQ(end.path.cStr(), "/etc/app");
+  EXPECT_STREQ(parseCopyEnd("web:etc/a:b").path.cStr(), "/etc/a:b");
+  EXPECT_EQ(parseCopyEnd("-").kind, CopyEnd::Kind::stream);
+  for (kj::StringPtr local : {"conf", "./a:b", "/a:b", "..", "."}) {
+    EXPECT_EQ(parseCopyEnd(local).kind, CopyEnd::Kind::local) << local.cStr();
+  }
+  for (kj::StringPtr bad : {"web:", ":/etc", ""}) {
+    EXPECT_THROW(parseCopyEnd(bad), kj::Exception) << bad.cStr();
+  }
+}
+
+TEST(Copy, WhereThingsGo) {
+  using Kind = TopEntry::Kind;
+  auto expect = [](CopyTarget target, const char* directory, const char* name, Kind kind) {
+    EXPECT_STREQ(target.directory.cStr(), directory);
+    EXPECT_STREQ(target.name.cStr(), name);
+    EXPECT_EQ(target.kind, kind);
+  };
+  expect(copyTarget("conf", "/etc/app", PathKind::directory), "/etc/app", "conf", Kind::any);
+  expect(copyTarget(".", "/etc/app/", PathKind::directory), "/etc/app/", ".", Kind::any);
+  expect(copyTarget("conf", "/etc/app", PathKind::missing), "/etc", "app", Kind::any);
+  expect(copyTarget(".", "/app", PathKind::missing), "/", "app", Kind::any);
+  expect(copyTarget("conf", "logs", PathKind::missing), ".", "logs", Kind::any);
+  expect(copyTarget("conf", "/etc/app/", PathKind::missing), "/etc", "app", Kind::directory);
+  expect(copyTarget("conf", "/etc/app/.", PathKind::missing), "/etc", "app", Kind::directory);
+  expect(copyTarget("conf", "a/file", PathKind::file), "a", "file", Kind::noDirectory);
 }
 
 TEST(JsonText, KeepsTextSafeAndTimesReadable) {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "services/runtime/failure.h"
+#include "zoneinit/agent/file-transfer.h"
 #include "zoneinit/agent/process-server.h"
 #include "zoneinit/runtime/log-reader.h"
 #include "zoneinit/runtime/wall-clock.h"
@@ -94,6 +95,17 @@ class WorkloadServer final : public schema::Workload::Server {
     if (container->destroyed()) co_return;
     co_await container->destroy();
     onDestroyed(container->id());
+  }
+
+  kj::Promise<void> putFiles(PutFilesContext context) override {
+    auto archive =
+        co_await zone::putFiles(kj::addRef(*container), context.getParams().getDirectory());
+    context.getResults().setArchive(kj::mv(archive));
+  }
+
+  kj::Promise<void> getFiles(GetFilesContext context) override {
+    auto params = context.getParams();
+    co_await zone::getFiles(kj::addRef(*container), params.getPath(), params.getInto());
   }
 
  private:

@@ -125,8 +125,8 @@ void Container::writeFiles(const NameFiles& files) {
 void Container::writeNameFiles(const NameFiles& files) { writeFiles(files); }
 
 kj::Promise<kj::Own<Process>> Container::launchProcess(ProcessSpec process, ProcessSinks sinks,
-                                                       InputMode input,
-                                                       kj::Maybe<int> joinProcess) {
+                                                       InputMode input, kj::Maybe<int> joinProcess,
+                                                       kj::Maybe<int> program) {
   if (running >= kMostProcesses) {
     fail(FailureCode::EXHAUSTED, spec.id, kj::str("has ", running, " processes already"));
   }
@@ -151,6 +151,7 @@ kj::Promise<kj::Own<Process>> Container::launchProcess(ProcessSpec process, Proc
     plan.arguments = arguments;
     plan.environment = environment.asPointers();
     plan.searchPath = environment.path();
+    plan.program = program;
     plan.workingDirectory = process.workingDirectory.cStr();
     plan.user = &user;
     plan.capabilities = process.capabilities;
@@ -206,16 +207,24 @@ kj::Own<Process> Container::process() {
   fail(FailureCode::BUSY, spec.id, "the container was not started");
 }
 
+int Container::runningProcess() {
+  KJ_IF_MAYBE (main, mainProcess) {
+    if (!(*main)->hasEnded()) return (*main)->pidfd();
+  }
+  fail(FailureCode::BUSY, spec.id, "the container does not run");
+}
+
 kj::Promise<kj::Own<Process>> Container::execute(ProcessSpec process, ProcessSinks sinks,
                                                  InputMode input) {
   auto self = kj::addRef(*this);
-  KJ_IF_MAYBE (main, mainProcess) {
-    if (!(*main)->hasEnded()) {
-      int target = (*main)->pidfd();
-      co_return co_await launchProcess(kj::mv(process), kj::mv(sinks), input, target);
-    }
-  }
-  fail(FailureCode::BUSY, spec.id, "the container does not run");
+  co_return co_await launchProcess(kj::mv(process), kj::mv(sinks), input, runningProcess());
+}
+
+kj::Promise<kj::Own<Process>> Container::executeProgram(int program, ProcessSpec process,
+                                                        ProcessSinks sinks, InputMode input) {
+  auto self = kj::addRef(*this);
+  co_return co_await launchProcess(kj::mv(process), kj::mv(sinks), input, runningProcess(),
+                                   program);
 }
 
 kj::Promise<ExitStatus> Container::stop(kj::Duration grace) {

@@ -54,6 +54,11 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   // Starts a further process; its output is not kept in the log.
   kj::Promise<kj::Own<Process>> execute(ProcessSpec process, ProcessSinks sinks, InputMode input);
 
+  // The same with a program of the agent's own, open as a descriptor that is borrowed until this
+  // resolves: `process.arguments[0]` is only what it is told to be called.
+  kj::Promise<kj::Own<Process>> executeProgram(int program, ProcessSpec process, ProcessSinks sinks,
+                                               InputMode input);
+
   // The stop signal, and SIGKILL to everything after the grace period.
   kj::Promise<ExitStatus> stop(kj::Duration grace);
 
@@ -79,7 +84,9 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
 
   struct Prepared;
   kj::Promise<kj::Own<Process>> launchProcess(ProcessSpec process, ProcessSinks sinks,
-                                              InputMode input, kj::Maybe<int> joinProcess);
+                                              InputMode input, kj::Maybe<int> joinProcess,
+                                              kj::Maybe<int> program = nullptr);
+  int runningProcess();
   void writeFiles(const NameFiles& files);
   void taskFailed(kj::Exception&& exception) override;
 };
