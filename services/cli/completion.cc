@@ -8,7 +8,9 @@ _bulkhead() {
   local word=${COMP_WORDS[COMP_CWORD]} first=${COMP_WORDS[1]:-} second=${COMP_WORDS[2]:-}
   local run="--rm --keep --name --memory --vcpus --pv --pvh --network -e -w -u --entrypoint -i -t
     --hostname --label --pull --kernel --system --extension --kernel-options --read-only --timings
-    --help"
+    --cap-add --cap-drop --cap-ambient --group-add --ulimit --tmpfs --sysctl --cgroup --device
+    --namespace --uidmap --gidmap --security-opt --shm-size --domainname --stop-signal --timeout
+    --oom-score-adj --pids-limit --privileged --help"
   local choices=
   if ((COMP_CWORD == 1)); then
     choices="run zone image host version completion --output --help"

@@ -54,6 +54,7 @@ void addLaunchOptions(CLI::App& app, LaunchOptions& options) {
       ->allow_extra_args(false);
   app.add_option("--kernel-options", options.kernelOptions, "added to the kernel's command line");
   app.add_flag("--read-only", options.readOnly, "root file system read-only");
+  addContainerOptions(app, options.container);
   app.add_flag("--timings", options.timings, "how long each step took, on standard error");
 }
 
@@ -165,6 +166,8 @@ class Words {
         "Examples:\n"
         "  bulkhead run debian:13 uname -a\n"
         "  bulkhead run -it --memory 512M debian:13 bash\n"
+        "  bulkhead run --read-only --tmpfs /tmp:size=64M --cap-drop ALL busybox true\n"
+        "  bulkhead run --namespace user=own --ulimit nofile=1024 busybox id\n"
         "  echo hello | bulkhead run -i busybox cat");
     run.final_callback([this, &run]() {
       takeImage(run);
@@ -208,6 +211,7 @@ class Words {
         ->allow_extra_args(false);
     run.add_option("-w,--workdir", exec.workingDirectory, "working directory");
     run.add_option("-u,--user", exec.user, "user[:group], names or numbers");
+    run.add_option("--timeout", exec.timeout, "kill it, and all it started, when it runs longer");
     run.footer("Example:\n  bulkhead zone exec -it web sh");
     run.final_callback([this, &run]() {
       auto rest = restOf(run, "ZONE");

@@ -65,6 +65,7 @@ void fillSpec(schema::ZoneSpec::Builder spec, const LaunchOptions& options) {
   setTexts(spec.initEntrypoint(static_cast<unsigned>(options.entrypoint.size())),
            options.entrypoint);
   spec.setReadOnlyRoot(options.readOnly);
+  fillContainer(spec, options.container);
   auto labels = spec.initLabels(static_cast<unsigned>(options.labels.size()));
   for (unsigned i = 0; i < labels.size(); ++i) {
     auto text = ptr(options.labels[i]);
@@ -263,6 +264,7 @@ int execCommand(CommandContext& context, const ExecOptions& options) {
   fillEnvironment(spec, options.environment);
   spec.setWorkingDirectory(ptr(options.workingDirectory));
   spec.setUser(ptr(options.user));
+  spec.setTimeoutMilliseconds(timeoutMillisecondsOf(ptr(options.timeout)));
   if (options.terminal) fillTerminalSize(spec.initTerminal());
   fillStdio(request.initStdio(), attachment);
   using Response = capnp::Response<schema::Zone::ExecResults>;
@@ -273,20 +275,15 @@ int execCommand(CommandContext& context, const ExecOptions& options) {
 }
 
 uint32_t memoryMiBOf(kj::StringPtr text) {
-  size_t digits = 0;
-  while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') ++digits;
-  auto unit = text.slice(digits);
-  uint64_t factor = 0;
-  if (unit == "" || unit == "M" || unit == "MiB" || unit == "m") factor = 1;
-  if (unit == "G" || unit == "GiB" || unit == "g") factor = 1024;
-  KJ_IF_MAYBE (number, kj::str(text.slice(0, digits)).tryParseAs<uint64_t>()) {
-    auto mebibytes = *number * factor;
-    if (*number < UINT32_MAX && mebibytes > 0 && mebibytes <= UINT32_MAX) {
-      return static_cast<uint32_t>(mebibytes);
-    }
+  // A number alone is MiB here.
+  bool number = text.size() > 0;
+  for (char c : text) number = number && c >= '0' && c <= '9';
+  auto mebibytes = bytesOf("--memory", number ? kj::str(text, "M") : kj::str(text)) >> 20;
+  if (mebibytes == 0 || mebibytes > UINT32_MAX) {
+    fail(FailureCode::INVALID, "--memory", kj::str("'", printable(text, 32), "' is no size"),
+         "give MiB, or a number with M or G, such as 512M");
   }
-  fail(FailureCode::INVALID, "--memory", kj::str("'", printable(text, 32), "' is no size"),
-       "give MiB, or a number with M or G, such as 512M");
+  return static_cast<uint32_t>(mebibytes);
 }
 
 }  // namespace bulkhead

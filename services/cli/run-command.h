@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "services/cli/container-options.h"
 #include "services/cli/context.h"
 
 namespace bulkhead {
@@ -30,6 +31,7 @@ struct LaunchOptions {
   std::vector<std::string> extensionImages;
   std::string kernelOptions;
   bool readOnly = false;
+  ContainerOptions container;
   bool input = false;
   bool terminal = false;
   bool removeWhenExited = false;  // --rm
@@ -51,6 +53,7 @@ struct ExecOptions {
   std::vector<std::string> environment;
   std::string workingDirectory;
   std::string user;
+  std::string timeout;
   bool input = false;
   bool terminal = false;
 };

@@ -270,7 +270,9 @@ class Launch {
     spec.setId(kWorkloadId);
     spec.setRootDisk("xvda");
     spec.setProcess(record().spec().getProcess().asReader());
-    spec.setStopSignal(stopSignal);
+    kj::StringPtr wantedSignal = record().spec().getStopSignal().asReader();
+    spec.setStopSignal(wantedSignal.size() > 0 ? wantedSignal : stopSignal.asPtr());
+    spec.setSettings(record().spec().getContainer().asReader());
     spec.setReadOnlyRoot(record().spec().getReadOnlyRoot());
     if (record().spec().getNetwork() == schema::ZoneSpec::NetworkMode::NONE) {
       spec.setNetworkMode(schema::WorkloadSpec::NetworkMode::NONE);

@@ -44,6 +44,42 @@ TEST(Spec, DefaultsAreFilledIn) {
   EXPECT_TRUE(normal.getKernelImage().asReader() == "oci:/usr/lib/bulkhead/images/zone-kernel");
 }
 
+TEST(Spec, WhatTheContainerIsToldIsKept) {
+  capnp::MallocMessageBuilder in;
+  auto spec = in.initRoot<schema::ZoneSpec>();
+  spec.setImage("debian:13");
+  spec.initContainer().initMaskedPaths(1).set(0, "/secret");
+  spec.setStopSignal("SIGINT");
+  spec.initProcess().initAdditionalGroups(1).set(0, "tty");
+  capnp::MallocMessageBuilder out;
+  auto normal = out.initRoot<schema::ZoneSpec>();
+  normalizeSpec(spec, ZonedConfig(), normal);
+  EXPECT_TRUE(normal.getContainer().getMaskedPaths()[0].asReader() == "/secret");
+  EXPECT_TRUE(normal.getStopSignal().asReader() == "SIGINT");
+  EXPECT_TRUE(normal.getProcess().getAdditionalGroups()[0].asReader() == "tty");
+}
+
+TEST(MergeExec, AFurtherProcessMayDoWhatTheFirstMay) {
+  capnp::MallocMessageBuilder message;
+  auto first = message.getOrphanage().newOrphan<schema::ProcessSpec>();
+  first.get().initCapabilities().initDrop(1).set(0, "ALL");
+  first.get().initLimits(1)[0].setName("nofile");
+  first.get().setPrivileges(schema::ProcessSpec::Privileges::GAINABLE);
+  first.get().setOomScoreAdjust(7);
+  first.get().setTimeoutMilliseconds(5);
+  auto wanted = message.getOrphanage().newOrphan<schema::ProcessSpec>();
+  wanted.get().initCapabilities().initAdd(1).set(0, "SYS_ADMIN");
+  wanted.get().setTimeoutMilliseconds(6);
+  auto merged = message.initRoot<schema::ProcessSpec>();
+  mergeExec(first.getReader(), wanted.getReader(), merged);
+  EXPECT_TRUE(merged.getCapabilities().getDrop()[0].asReader() == "ALL");
+  EXPECT_EQ(merged.getCapabilities().getAdd().size(), 0u) << "more than the first one may";
+  EXPECT_TRUE(merged.getLimits()[0].getName().asReader() == "nofile");
+  EXPECT_EQ(merged.getPrivileges(), schema::ProcessSpec::Privileges::GAINABLE);
+  EXPECT_EQ(merged.getOomScoreAdjust(), 7);
+  EXPECT_EQ(merged.getTimeoutMilliseconds(), 6u) << "each has its own";
+}
+
 TEST(Spec, ExtensionsAreTheConfiguredOnesUnlessTheZoneHasItsOwn) {
   auto config = parseZonedConfig("extension-images = [\"oci:/a\", \"oci:/b\"]", "zoned.toml");
   capnp::MallocMessageBuilder in;
@@ -90,7 +126,13 @@ TEST(Spec, EachWrongFieldIsNamed) {
   EXPECT_EQ(refused([](auto s) { s.initProcess().initTerminal().setRows(24); }), "terminal");
   EXPECT_EQ(
       refused([](auto s) { s.initProcess().initCapabilities().initAdd(1).set(0, "net_raw"); }),
-      "capabilities.add");
+      "net_raw");
+  EXPECT_EQ(refused([](auto s) { s.initProcess().initLimits(1)[0].setName("hope"); }), "hope");
+  EXPECT_EQ(refused([](auto s) { s.initProcess().setOomScoreAdjust(-2000); }), "oomScoreAdjust");
+  EXPECT_EQ(refused([](auto s) { s.initContainer().initMounts(1)[0].setDestination("x"); }), "x");
+  EXPECT_EQ(refused([](auto s) { s.initContainer().initSysctls(1)[0].setKey("vm.swappiness"); }),
+            "vm.swappiness");
+  EXPECT_EQ(refused([](auto s) { s.setStopSignal("SIGNOTHING"); }), "SIGNOTHING");
   EXPECT_EQ(refused([](auto s) { s.initLabels(65); }), "labels");
   EXPECT_EQ(refused([](auto s) { s.setVirtualization(static_cast<schema::Virtualization>(77)); }),
             "virtualization");

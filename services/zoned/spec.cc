@@ -5,6 +5,7 @@
 
 #include "services/runtime/failure.h"
 #include "services/zoned/names.h"
+#include "zoneinit/runtime/spec.h"
 
 namespace bulkhead {
 namespace {
@@ -17,7 +18,6 @@ constexpr size_t kMaxArguments = 4096;
 constexpr size_t kMaxArgumentBytes = 1u << 20;
 constexpr size_t kMaxLabels = 64;
 constexpr size_t kMaxLabelBytes = 4096;
-constexpr size_t kMaxCapabilities = 64;
 constexpr uint16_t kMaxTerminal = 10000;
 constexpr int64_t kMostUser = 0x7ffffffe;
 
@@ -77,15 +77,6 @@ void checkUser(kj::StringPtr user) {
     checkUserPart(user.slice(*colon + 1));
   } else {
     checkUserPart(user);
-  }
-}
-
-void checkCapabilities(kj::StringPtr field, capnp::List<capnp::Text>::Reader names) {
-  if (names.size() > kMaxCapabilities) invalid(field, "has too many entries");
-  for (kj::StringPtr name : names) {
-    bool good = name.size() > 0 && name.size() <= 32;
-    for (char c : name) good = good && ((c >= 'A' && c <= 'Z') || c == '_');
-    if (!good) invalid(field, "holds something that is no capability's name, such as NET_RAW");
   }
 }
 
@@ -153,6 +144,16 @@ void append(kj::Vector<kj::StringPtr>& to, capnp::List<capnp::Text>::Reader from
   for (kj::StringPtr text : from) to.add(text);
 }
 
+// What a process may do and use, as opposed to what it is.
+void copyAuthority(schema::ProcessSpec::Reader from, schema::ProcessSpec::Builder to) {
+  to.setCapabilities(from.getCapabilities());
+  to.setAdditionalGroups(from.getAdditionalGroups());
+  to.setPrivileges(from.getPrivileges());
+  to.setLimits(from.getLimits());
+  to.setOomScoreAdjust(from.getOomScoreAdjust());
+  to.setAppArmorProfile(from.getAppArmorProfile());
+}
+
 }  // namespace
 
 void checkProcess(schema::ProcessSpec::Reader process) {
@@ -175,8 +176,7 @@ void checkProcess(schema::ProcessSpec::Reader process) {
       terminal.getRows() > kMaxTerminal || terminal.getColumns() > kMaxTerminal) {
     invalid("terminal", "is not a size from 1x1 to 10000x10000");
   }
-  checkCapabilities("capabilities.add", process.getCapabilities().getAdd());
-  checkCapabilities("capabilities.drop", process.getCapabilities().getDrop());
+  zone::readAuthority(process);
 }
 
 void normalizeSpec(schema::ZoneSpec::Reader spec, const ZonedConfig& config,
@@ -222,6 +222,8 @@ void normalizeSpec(schema::ZoneSpec::Reader spec, const ZonedConfig& config,
   checkTexts("entrypoint", spec.getEntrypoint());
   checkProcess(spec.getProcess());
   checkLabels(spec.getLabels());
+  zone::readContainerSettings(spec.getContainer());
+  if (spec.getStopSignal().size() > 0) zone::parseSignal(spec.getStopSignal());
 
   normal.setName(name);
   normal.setImage(spec.getImage());
@@ -248,6 +250,8 @@ void normalizeSpec(schema::ZoneSpec::Reader spec, const ZonedConfig& config,
   normal.setKernelOptions(spec.getKernelOptions());
   normal.setReadOnlyRoot(spec.getReadOnlyRoot());
   normal.setDeferStart(spec.getDeferStart());
+  normal.setContainer(spec.getContainer());
+  normal.setStopSignal(spec.getStopSignal());
 }
 
 void mergeProcess(kj::StringPtr image, schema::ContainerConfig::Reader config,
@@ -287,7 +291,8 @@ void mergeProcess(kj::StringPtr image, schema::ContainerConfig::Reader config,
   }
   merged.setUser(wanted.getUser().size() > 0 ? wanted.getUser() : config.getUser());
   merged.setTerminal(wanted.getTerminal());
-  merged.setCapabilities(wanted.getCapabilities());
+  merged.setTimeoutMilliseconds(wanted.getTimeoutMilliseconds());
+  copyAuthority(wanted, merged);
   // The image's part is a stranger's: what it says must pass the same checks as the client's.
   try {
     checkProcess(merged.asReader());
@@ -310,7 +315,8 @@ void mergeExec(schema::ProcessSpec::Reader first, schema::ProcessSpec::Reader wa
                                                                      : first.getWorkingDirectory());
   merged.setUser(wanted.getUser().size() > 0 ? wanted.getUser() : first.getUser());
   merged.setTerminal(wanted.getTerminal());
-  merged.setCapabilities(wanted.getCapabilities());
+  merged.setTimeoutMilliseconds(wanted.getTimeoutMilliseconds());
+  copyAuthority(first, merged);
 }
 
 }  // namespace bulkhead

@@ -29,7 +29,7 @@ void mergeProcess(kj::StringPtr image, schema::ContainerConfig::Reader config,
                   schema::ProcessSpec::Builder merged);
 
 // What a further process in a zone is: environment, directory and user of the first one unless the
-// client says otherwise.
+// client says otherwise; what it may do is what the first one may.
 void mergeExec(schema::ProcessSpec::Reader first, schema::ProcessSpec::Reader wanted,
                schema::ProcessSpec::Builder merged);
 

@@ -97,6 +97,9 @@ void fillExitStatus(schema::ExitStatus::Builder builder, const ExitStatus& statu
   }
   builder.setOutOfMemory(status.outOfMemory);
   if (status.outOfMemory) builder.setReason("killed for want of memory");
+  KJ_IF_MAYBE (timeout, status.timeout) {
+    builder.setReason(kj::str("killed since it ran for longer than ", *timeout));
+  }
 }
 
 }  // namespace bulkhead::zone

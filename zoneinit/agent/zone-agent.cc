@@ -91,7 +91,8 @@ kj::Promise<void> ZoneAgentServer::createWorkload(CreateWorkloadContext context)
     fail(FailureCode::EXHAUSTED, spec.id, kj::str("the zone has ", kMostWorkloads, " workloads"));
   }
   auto id = kj::str(spec.id);
-  auto container = kj::refcounted<Container>(runtime, kj::mv(spec), hostname(), files);
+  Neighbours& neighbours = *this;
+  auto container = kj::refcounted<Container>(runtime, neighbours, kj::mv(spec), hostname(), files);
   auto server = makeWorkloadServer(kj::addRef(*container), [this](kj::StringPtr gone) {
     log.info("workload destroyed", {field("WORKLOAD", gone)});
     entries.erase(gone);
@@ -99,6 +100,10 @@ kj::Promise<void> ZoneAgentServer::createWorkload(CreateWorkloadContext context)
   log.info("workload created", {field("WORKLOAD", id)});
   entries.insert(kj::mv(id), Entry{kj::mv(container), server});
   context.getResults().setWorkload(kj::mv(server));
+}
+
+kj::Maybe<Container&> ZoneAgentServer::findContainer(kj::StringPtr id) {
+  return entries.find(id).map([](Entry& entry) -> Container& { return *entry.container; });
 }
 
 kj::Promise<void> ZoneAgentServer::workloads(WorkloadsContext context) {

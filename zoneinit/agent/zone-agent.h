@@ -12,7 +12,7 @@ namespace bulkhead::zone {
 
 // schemas/agent.capnp, ZoneAgent: the zone's configuration and its containers. One object serves
 // every session, so that containers outlive a lost ring.
-class ZoneAgentServer final : public schema::ZoneAgent::Server {
+class ZoneAgentServer final : public schema::ZoneAgent::Server, private Neighbours {
  public:
   ZoneAgentServer(RuntimeContext& context, Interfaces& interfaces, Log& log);
 
@@ -24,6 +24,8 @@ class ZoneAgentServer final : public schema::ZoneAgent::Server {
   kj::Promise<void> processes(ProcessesContext context) override;
 
  private:
+  kj::Maybe<Container&> findContainer(kj::StringPtr id) override;
+
   struct Entry {
     kj::Own<Container> container;
     schema::Workload::Client server;

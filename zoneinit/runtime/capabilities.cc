@@ -2,6 +2,7 @@
 #include "zoneinit/runtime/capabilities.h"
 
 #include <linux/capability.h>
+#include <sys/prctl.h>
 
 #include <iterator>
 
@@ -81,12 +82,24 @@ CapabilityMask capability(kj::StringPtr name) {
        "names are as in capabilities(7), without CAP_");
 }
 
+CapabilityMask capabilityUnion(kj::ArrayPtr<const kj::String> names) {
+  CapabilityMask set = 0;
+  for (auto& name : names) set |= named(name);
+  return set;
+}
+
+CapabilityMask boundingSet() {
+  CapabilityMask set = 0;
+  for (int number = 0; number <= kLastCapability; ++number) {
+    if (prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1) set |= bit(number);
+  }
+  return set;
+}
+
 CapabilityMask capabilitySet(kj::ArrayPtr<const kj::String> add,
                              kj::ArrayPtr<const kj::String> drop) {
   auto set = defaultCapabilities();
-  for (auto& name : drop) set &= ~named(name);
-  for (auto& name : add) set |= named(name);
-  return set;
+  return (set & ~capabilityUnion(drop)) | capabilityUnion(add);
 }
 
 }  // namespace bulkhead::zone

@@ -22,6 +22,12 @@ CapabilityMask capability(kj::StringPtr name);
 CapabilityMask capabilitySet(kj::ArrayPtr<const kj::String> add,
                              kj::ArrayPtr<const kj::String> drop);
 
+// The named ones and no others.
+CapabilityMask capabilityUnion(kj::ArrayPtr<const kj::String> names);
+
+// Every one that this process may hand on.
+CapabilityMask boundingSet();
+
 constexpr int kLastCapability = 40;  // CAP_CHECKPOINT_RESTORE
 
 }  // namespace bulkhead::zone

@@ -22,6 +22,11 @@ namespace bulkhead::zone {
 namespace {
 
 constexpr uint32_t kMostPidsByDefault = 4096;
+constexpr kj::StringPtr kControllers[] = {"memory"_kj, "pids"_kj,   "cpu"_kj,
+                                          "io"_kj,     "cpuset"_kj, "hugetlb"_kj};
+
+// A privileged container makes parts of its own; we take them apart again.
+constexpr kj::StringPtr kMostDepth = "16"_kj, kMostParts = "1024"_kj;
 
 bool hasWord(kj::StringPtr content, kj::StringPtr word) {
   auto padded = kj::str(" ", content.slice(0, content.size()), " ");
@@ -37,12 +42,32 @@ kj::AutoCloseFd openDirectory(kj::StringPtr path) {
   return kj::AutoCloseFd(raw);
 }
 
+kj::AutoCloseFd makeDirectory(kj::StringPtr path) {
+  KJ_REQUIRE(mkdir(path.cStr(), 0755) == 0, "cannot make a cgroup", path, strerror(errno));
+  return openDirectory(path);
+}
+
+void clearLeftover(int parent, const char* name);
+
+// The parts of a cgroup. What is still busy then is tried again when the agent starts the next
+// time.
+void clearParts(int cgroup) {
+  int copy = openat(cgroup, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* listing = copy < 0 ? nullptr : fdopendir(copy);
+  if (listing == nullptr) return;
+  KJ_DEFER(closedir(listing));
+  while (dirent* entry = readdir(listing)) {
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') clearLeftover(cgroup, entry->d_name);
+  }
+}
+
 // Kills what an earlier agent left. Waits for the kernel to say that nothing lives in it.
 void clearLeftover(int parent, const char* name) {
   int raw = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (raw < 0) return;
   kj::AutoCloseFd fd(raw);
   writeKernelFile(fd, "cgroup.kill", "1");
+  clearParts(fd);
   for (int attempt = 0; attempt < 100; ++attempt) {
     if (unlinkat(parent, name, AT_REMOVEDIR) == 0) return;
     int events = openat(fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
@@ -69,7 +94,7 @@ CgroupTree::CgroupTree(kj::UnixEventPort& eventPortParam, kj::StringPtr base)
   auto top = openDirectory(base);
   auto controllers = readKernelFile(top, "cgroup.controllers");
   // One by one: a single refusal must not take the others with it.
-  for (kj::StringPtr each : {"memory"_kj, "pids"_kj, "cpu"_kj, "io"_kj}) {
+  for (auto each : kControllers) {
     if (!hasWord(controllers, each)) continue;
     writeKernelFile(top, "cgroup.subtree_control", kj::str("+", each));
   }
@@ -78,37 +103,41 @@ CgroupTree::CgroupTree(kj::UnixEventPort& eventPortParam, kj::StringPtr base)
   }
   auto own = openDirectory(directory);
   auto given = readKernelFile(own, "cgroup.controllers");
-  auto handDown = [&](kj::StringPtr name) {
-    return hasWord(given, name) &&
-           writeKernelFile(own, "cgroup.subtree_control", kj::str("+", name));
-  };
-  memory = handDown("memory");
-  pids = handDown("pids");
-  handDown("cpu");
-  handDown("io");
+  for (auto each : kControllers) {
+    bool handedDown =
+        hasWord(given, each) && writeKernelFile(own, "cgroup.subtree_control", kj::str("+", each));
+    if (each == "memory") memory = handedDown;
+    if (each == "pids") pids = handedDown;
+  }
+  clearParts(own);
+}
 
-  int copy;
-  KJ_SYSCALL(copy = openat(own, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  DIR* listing = fdopendir(copy);
-  KJ_REQUIRE(listing != nullptr);
-  KJ_DEFER(closedir(listing));
-  while (dirent* entry = readdir(listing)) {
-    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') clearLeftover(own, entry->d_name);
+Cgroup::Cgroup(CgroupTree& tree, kj::StringPtr name, CgroupLimits limits,
+               const ContainerSettings& settings)
+    : eventPort(tree.port()), path(kj::str(tree.path(), "/", name)) {
+  directory = makeDirectory(path);
+  KJ_ON_SCOPE_FAILURE(rmdir(path.cStr()));
+  limit(tree, limits);
+  writeKernelFile(directory, "cgroup.max.depth", kMostDepth);
+  writeKernelFile(directory, "cgroup.max.descendants", kMostParts);
+  for (auto& setting : settings.cgroup) apply(setting);
+  if (settings.confinement == Confinement::confined) {
+    attachDeviceFilter(directory, settings.devices);
   }
 }
 
-Cgroup::Cgroup(CgroupTree& tree, kj::StringPtr name, CgroupLimits limits)
-    : eventPort(tree.port()), path(kj::str(tree.path(), "/", name)) {
+Cgroup::Cgroup(const Cgroup& whole, kj::StringPtr name)
+    : eventPort(whole.eventPort), path(kj::str(whole.path, "/", name)) {
+  directory = makeDirectory(path);
+}
+
+void Cgroup::limit(const CgroupTree& tree, CgroupLimits limits) {
   if (limits.memoryBytes != 0 && !tree.hasMemory()) {
     fail(FailureCode::UNSUPPORTED, "memoryLimitBytes", "this kernel has no memory controller");
   }
   if (limits.pids != 0 && !tree.hasPids()) {
     fail(FailureCode::UNSUPPORTED, "pidsLimit", "this kernel has no pids controller");
   }
-  KJ_REQUIRE(mkdir(path.cStr(), 0755) == 0, "cannot make the container's cgroup", path,
-             strerror(errno));
-  KJ_ON_SCOPE_FAILURE(rmdir(path.cStr()));
-  directory = openDirectory(path);
   if (limits.memoryBytes != 0) {
     bool set = writeKernelFile(directory, "memory.max", kj::str(limits.memoryBytes));
     KJ_REQUIRE(set, "cannot set the memory limit", path, strerror(errno));
@@ -120,11 +149,22 @@ Cgroup::Cgroup(CgroupTree& tree, kj::StringPtr name, CgroupLimits limits)
     bool set = writeKernelFile(directory, "pids.max", kj::str(most));
     KJ_REQUIRE(set, "cannot set the limit of processes", path, strerror(errno));
   }
-  attachDeviceFilter(directory);
+}
+
+void Cgroup::apply(const Setting& setting) {
+  if (writeKernelFile(directory, setting.key, setting.value)) return;
+  int error = errno;
+  if (error == ENOENT || error == EACCES) {
+    fail(FailureCode::UNSUPPORTED, printable(setting.key, 128),
+         kj::str("this kernel has no such setting of a cgroup: ", strerror(error)));
+  }
+  fail(FailureCode::INVALID, printable(setting.key, 128),
+       kj::str("the kernel refuses '", printable(setting.value, 128), "': ", strerror(error)));
 }
 
 Cgroup::~Cgroup() noexcept(false) {
   kill();
+  clearParts(directory);
   if (rmdir(path.cStr()) != 0) {
     // Whoever could keep it busy is being killed; the next agent start clears what is left.
     KJ_LOG(WARNING, "a container's cgroup stays behind", path, strerror(errno));

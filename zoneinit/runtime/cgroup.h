@@ -5,6 +5,8 @@
 #include <kj/io.h>
 #include <kj/string.h>
 
+#include "zoneinit/runtime/settings.h"
+
 namespace bulkhead::zone {
 
 // The part of the cgroup2 tree that containers live in: one directory for all of them below the
@@ -32,12 +34,18 @@ struct CgroupLimits {
   uint32_t pids = 0;         // 0: three quarters of what the zone's kernel allows, 4096 at most
 };
 
-// One container's cgroup. Device nodes in it reach only the harmless devices. Destroying the object
-// kills what is left in it and removes it.
+// One container's cgroup, or a part of one. Destroying the object kills what is left in it and
+// removes it.
 class Cgroup {
  public:
-  // Fails with `unsupported` where a limit is asked for that this kernel cannot set.
-  Cgroup(CgroupTree& tree, kj::StringPtr name, CgroupLimits limits);
+  // A container's. Device nodes in it reach only the harmless devices and those of the settings,
+  // unless the container is privileged. Fails with `unsupported` where a limit is asked for that
+  // this kernel cannot set, and with `invalid` for a setting that it refuses.
+  Cgroup(CgroupTree& tree, kj::StringPtr name, CgroupLimits limits,
+         const ContainerSettings& settings);
+
+  // A part of another, so that what is in it can be killed alone.
+  Cgroup(const Cgroup& whole, kj::StringPtr name);
   ~Cgroup() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Cgroup);
 
@@ -58,6 +66,8 @@ class Cgroup {
   kj::String path;
   kj::AutoCloseFd directory;
 
+  void limit(const CgroupTree& tree, CgroupLimits limits);
+  void apply(const Setting& setting);
   bool populated() const;
 };
 

@@ -15,16 +15,16 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "zoneinit/runtime/root-walk.h"
-#include "zoneinit/runtime/syscall-filter.h"
 #include "zoneinit/runtime/syscalls.h"
 
 namespace bulkhead::zone {
 namespace {
-
-constexpr rlim_t kOpenFiles = 1 << 20;
 
 void resetSignals() {
   for (int number = 1; number <= SIGRTMAX; ++number) signal(number, SIG_DFL);
@@ -33,12 +33,29 @@ void resetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-void join(const JoinPlan& plan) {
-  // Its process namespace was chosen at birth; the cgroup likewise. setns(2) takes all at once.
-  must(Step::joinNamespaces,
-       setns(plan.process,
-             CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP),
-       "setns");
+// The parent writes the mappings of a new user namespace, and then closes its end. Where it dies
+// first this goes on without mappings and fails.
+void waitForParent(const ChildPlan& plan) {
+  close(plan.notGo);
+  char none;
+  ssize_t n;
+  do {
+    n = read(plan.go, &none, 1);
+  } while (n < 0 && errno == EINTR);
+  must(Step::userNamespace, n, "waiting for the mappings");
+}
+
+// Until then nobody there knows this process's user; files it makes shall be root's.
+void becomeNamespaceRoot() {
+  must(Step::userNamespace, setgroups(0, nullptr), "setgroups");
+  must(Step::userNamespace, setresgid(0, 0, 0), "setresgid");
+  must(Step::userNamespace, setresuid(0, 0, 0), "setresuid");
+}
+
+// Its process namespace was chosen at birth; the cgroup likewise. setns(2) takes all at once.
+void join(const NamespaceJoin& plan) {
+  must(Step::joinNamespaces, setns(plan.process, plan.namespaces), "setns");
+  if ((plan.namespaces & CLONE_NEWUSER) != 0) becomeNamespaceRoot();
 }
 
 void bringLoopbackUp() {
@@ -52,33 +69,42 @@ void bringLoopbackUp() {
 }
 
 void makeContainer(const ContainerPlan& plan) {
+  if ((plan.fresh & CLONE_NEWUSER) != 0) becomeNamespaceRoot();
+  for (auto& each : plan.joined) join(each);
   // Only now, since the namespace's root is the cgroup its maker is in.
-  must(Step::cgroupNamespace, unshare(CLONE_NEWCGROUP), "unshare");
-  must(Step::hostname, sethostname(plan.hostname, strlen(plan.hostname)), plan.hostname);
-  if (plan.networkMode == NetworkMode::none) bringLoopbackUp();
-  enterContainerMounts(plan.mounts);
-}
-
-// The kernel only ever protects the agent from the out-of-memory killer, not what it starts.
-void becomeOrdinaryVictim() {
-  int raw = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (raw < 0) return;
-  kj::AutoCloseFd fd(raw);
-  (void)!write(fd, "0", 1);
-}
-
-void setLimits() {
-  umask(0022);
-  rlimit files{kOpenFiles, kOpenFiles};
-  if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
-    // Without CAP_SYS_RESOURCE: as far up as it goes.
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-      files.rlim_cur = files.rlim_max;
-      setrlimit(RLIMIT_NOFILE, &files);
-    }
+  if ((plan.fresh & CLONE_NEWCGROUP) != 0) {
+    must(Step::cgroupNamespace, unshare(CLONE_NEWCGROUP), "unshare");
   }
-  rlimit none{0, 0};
-  must(Step::limits, setrlimit(RLIMIT_CORE, &none), "RLIMIT_CORE");
+  if (plan.hostname != nullptr) {
+    must(Step::hostname, sethostname(plan.hostname, strlen(plan.hostname)), plan.hostname);
+  }
+  if (plan.domainName[0] != '\0') {
+    must(Step::hostname, setdomainname(plan.domainName, strlen(plan.domainName)), plan.domainName);
+  }
+  if ((plan.fresh & CLONE_NEWNET) != 0) bringLoopbackUp();
+  enterContainerMounts(plan.mounts);
+  if (plan.users >= 0) join(NamespaceJoin{plan.users, CLONE_NEWUSER});
+}
+
+// What the agent itself is protected by, it hands to nobody.
+void setOomScore(const char* score) {
+  kj::AutoCloseFd fd(must(Step::memoryScore, open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC),
+                          "oom_score_adj"));
+  must(Step::memoryScore, write(fd, score, strlen(score)), score);
+}
+
+void setLimits(kj::ArrayPtr<const ResourceLimit> limits) {
+  for (auto& each : limits) {
+    auto resource = static_cast<__rlimit_resource>(each.resource);
+    rlimit limit{each.soft, each.hard};
+    if (each.firmness == ResourceLimit::Firmness::asFarAsItGoes) {
+      rlimit now{};
+      must(Step::limits, prlimit(0, resource, nullptr, &now), "getrlimit");
+      limit.rlim_max = std::min(limit.rlim_max, now.rlim_max);
+      limit.rlim_cur = std::min(limit.rlim_cur, now.rlim_max);
+    }
+    must(Step::limits, prlimit(0, resource, &limit, nullptr), "setrlimit");
+  }
 }
 
 void enterWorkingDirectory(const char* path) {
@@ -99,17 +125,20 @@ void enterWorkingDirectory(const char* path) {
 void connectStreams(const ChildPlan& plan) {
   must(Step::terminal, setsid(), "setsid");
   if (plan.terminal) must(Step::terminal, ioctl(plan.streams[0], TIOCSCTTY, 0), "TIOCSCTTY");
-  for (int stream : plan.streams) {
-    // Programs reopen /dev/stdout as the user they run as. Pipes and terminals are the container's
-    // own; anything else, like /dev/null, is shared.
-    struct stat info{};
-    must(Step::standardStreams, fstat(stream, &info), "fstat");
-    if (!plan.terminal && !S_ISFIFO(info.st_mode)) continue;
-    must(Step::standardStreams, fchown(stream, plan.user->user, static_cast<gid_t>(-1)),
-         "changing the owner");
-  }
   int number = 0;
   for (int stream : plan.streams) must(Step::standardStreams, dup2(stream, number++), "dup2");
+}
+
+void setCapabilities(CapabilityMask effective, CapabilityMask inheritable) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[2]{};
+  for (int half = 0; half < 2; ++half) {
+    auto bits = static_cast<uint32_t>(effective >> (32 * half));
+    sets[half].effective = bits;
+    sets[half].permitted = bits;
+    sets[half].inheritable = static_cast<uint32_t>(inheritable >> (32 * half));
+  }
+  must(Step::capabilities, syscall(SYS_capset, &header, sets), "capset");
 }
 
 void becomeUser(const ChildPlan& plan) {
@@ -123,20 +152,24 @@ void becomeUser(const ChildPlan& plan) {
   auto& user = *plan.user;
   must(Step::user, setgroups(user.groups.size(), user.groups.begin()), "setgroups");
   must(Step::user, setresgid(user.group, user.group, user.group), "setresgid");
-  // From root to another user the kernel clears every capability here.
+  // From root to another user the kernel clears every capability otherwise.
+  must(Step::capabilities, prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "PR_SET_KEEPCAPS");
   must(Step::user, setresuid(user.user, user.user, user.user), "setresuid");
-
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct sets[2]{};
-  if (user.user == 0) {
-    for (int half = 0; half < 2; ++half) {
-      auto bits = static_cast<uint32_t>(plan.capabilities >> (32 * half));
-      sets[half].effective = bits;
-      sets[half].permitted = bits;
-    }
+  setCapabilities(user.user == 0 ? plan.capabilities : plan.ambient, plan.ambient);
+  for (int number = 0; number <= kLastCapability; ++number) {
+    if ((plan.ambient >> number & 1) == 0) continue;
+    must(Step::capabilities, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0),
+         "PR_CAP_AMBIENT_RAISE");
   }
-  must(Step::capabilities, syscall(SYS_capset, &header, sets), "capset");
-  must(Step::capabilities, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+}
+
+void chooseAppArmorProfile(const char* profile) {
+  if (profile[0] == '\0') return;
+  kj::AutoCloseFd fd(
+      must(Step::appArmor, open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC), profile));
+  // In one piece, as the kernel wants it.
+  iovec parts[] = {{const_cast<char*>("exec "), 5}, {const_cast<char*>(profile), strlen(profile)}};
+  must(Step::appArmor, writev(fd, parts, 2), profile);
 }
 
 // As execvpe(3) searches, but as the container's user in the container's root, and telling why.
@@ -174,13 +207,36 @@ void becomeUser(const ChildPlan& plan) {
   throw StepError{Step::execute, error, name};
 }
 
+void loadFilter(const ChildPlan& plan) {
+  KJ_IF_MAYBE (filter, plan.systemCalls) {
+    loadSystemCallFilter(filter->program, filter->flags);
+  }
+}
+
 }  // namespace
+
+void raiseLimits(pid_t process, kj::ArrayPtr<const ResourceLimit> limits) {
+  for (auto& each : limits) {
+    auto resource = static_cast<__rlimit_resource>(each.resource);
+    rlimit limit{};
+    if (prlimit(process, resource, nullptr, &limit) != 0 || each.hard <= limit.rlim_max) continue;
+    limit.rlim_max = each.hard;
+    prlimit(process, resource, &limit, nullptr);
+  }
+}
 
 void runChild(const ChildPlan& plan) {
   StepReport report{};
   try {
     resetSignals();
-    becomeOrdinaryVictim();
+    if (plan.go >= 0) {
+      waitForParent(plan);
+    } else {
+      setOomScore(plan.oomScoreAdjust);
+    }
+    // Up now, since a user namespace takes the right to; down when no more descriptors are needed.
+    raiseLimits(0, plan.limits);
+    umask(0022);
     KJ_IF_MAYBE (container, plan.container) {
       makeContainer(*container);
     }
@@ -189,11 +245,17 @@ void runChild(const ChildPlan& plan) {
     }
     enterWorkingDirectory(plan.workingDirectory);
     connectStreams(plan);
-    setLimits();
+    chooseAppArmorProfile(plan.appArmorProfile);
     // Nothing of the agent's goes on living in the program.
     must(Step::standardStreams, close_range(3, ~0U, CLOSE_RANGE_CLOEXEC), "close_range");
+    setLimits(plan.limits);
+    // Only with no_new_privs may whoever has no capabilities load a filter.
+    if (plan.privileges == Privileges::gainable) loadFilter(plan);
     becomeUser(plan);
-    loadSystemCallFilter(plan.capabilities);
+    if (plan.privileges == Privileges::neverGained) {
+      must(Step::capabilities, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+      loadFilter(plan);
+    }
     execute(plan);
   } catch (const StepError& error) {
     report.step = error.step;

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "zoneinit/runtime/mount-fd.h"
@@ -17,34 +17,27 @@
 namespace bulkhead::zone {
 namespace {
 
+constexpr uint64_t kSharedMemory = 64 << 20;
 constexpr unsigned kInert = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
 // Paths that tell about the machine or change it; Xen's own among them.
-constexpr const char* kMaskedInProc[] = {"acpi",        "asound",     "interrupts", "kcore",
-                                         "keys",        "kpagecount", "kpageflags", "latency_stats",
-                                         "sched_debug", "scsi",       "timer_list", "timer_stats",
-                                         "xen"};
-constexpr const char* kReadOnlyInProc[] = {"bus", "fs", "irq", "sys", "sysrq-trigger"};
-constexpr const char* kMaskedInSys[] = {"firmware", "hypervisor", "devices/virtual/powercap",
-                                        "kernel/debug", "fs/bpf"};
+constexpr const char* kMasked[] = {
+    "/proc/acpi",        "/proc/asound",        "/proc/interrupts",
+    "/proc/kcore",       "/proc/keys",          "/proc/kpagecount",
+    "/proc/kpageflags",  "/proc/latency_stats", "/proc/sched_debug",
+    "/proc/scsi",        "/proc/timer_list",    "/proc/timer_stats",
+    "/proc/xen",         "/sys/firmware",       "/sys/hypervisor",
+    "/sys/kernel/debug", "/sys/fs/bpf",         "/sys/devices/virtual/powercap"};
+constexpr const char* kReadOnly[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                                     "/proc/sysrq-trigger"};
 
-struct DeviceNode {
-  const char* name;
-  unsigned major;
-  unsigned minor;
+// Where the zone has what the container's namespaces do not let it mount anew.
+struct KernelTree {
+  const char* type;
+  const char* zonePath;  // nullptr: the zone's is none of the container's business
 };
-constexpr DeviceNode kNodes[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
-                                 {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
-
-struct Link {
-  const char* name;
-  const char* target;
-};
-constexpr Link kLinks[] = {{"fd", "/proc/self/fd"},
-                           {"stdin", "/proc/self/fd/0"},
-                           {"stdout", "/proc/self/fd/1"},
-                           {"stderr", "/proc/self/fd/2"},
-                           {"ptmx", "pts/ptmx"}};
+constexpr KernelTree kKernelTrees[] = {
+    {"proc", "/proc"}, {"sysfs", "/sys"}, {"cgroup2", "/sys/fs/cgroup"}};
 
 kj::AutoCloseFd require(Step step, kj::Maybe<kj::AutoCloseFd> fd, const char* detail) {
   KJ_IF_MAYBE (present, fd) {
@@ -59,138 +52,215 @@ void attach(Step step, int mount, int target, const char* detail) {
 
 class TreeBuilder {
  public:
-  explicit TreeBuilder(const MountPlan& plan)
-      : plan(plan),
-        root(must(Step::rootMount, open(plan.root, O_PATH | O_DIRECTORY | O_CLOEXEC), plan.root)) {}
+  explicit TreeBuilder(const MountPlan& plan) : plan(plan) {
+    kj::AutoCloseFd tree(
+        must(Step::rootMount, open(plan.root, O_PATH | O_DIRECTORY | O_CLOEXEC), plan.root));
+    // A mount of its own: one that was there before a user namespace was cannot become its root.
+    root = require(Step::rootMount, cloneMount(tree, MountDepth::alone), plan.root);
+    attach(Step::rootMount, root, tree, plan.root);
+  }
 
   void build() {
     buildDevices();
-    buildProc();
-    buildSys();
+    mountKernelTree("proc", "/proc", kInert);
+    mountKernelTree("sysfs", "/sys", kInert | systemWriting());
+    mountKernelTree("cgroup2", "/sys/fs/cgroup", kInert | systemWriting());
     bindNameFiles();
+    for (auto& mount : plan.mounts) addListed(mount);
+    for (auto& setting : plan.settings->sysctls) writeSetting(setting);
+    protectPaths();
     enter();
   }
 
  private:
   const MountPlan& plan;
   kj::AutoCloseFd root;
-  kj::AutoCloseFd nullDevice;
+
+  bool privileged() const { return plan.settings->confinement == Confinement::privileged; }
+
+  unsigned systemWriting() const { return privileged() ? 0 : MOUNT_ATTR_RDONLY; }
 
   void buildDevices() {
-    auto devices = require(Step::deviceMount,
-                           newMount("tmpfs", {{"mode", "0755"}, {"size", "65536"}},
-                                    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
-                           "/dev");
-    attach(Step::deviceMount, devices, target(Step::deviceMount, "dev", TargetKind::directory),
+    attach(Step::deviceMount, plan.devices, target(Step::deviceMount, "dev", TargetKind::directory),
            "/dev");
-    for (auto& node : kNodes) {
-      must(Step::deviceNodes,
-           mknodat(devices, node.name, S_IFCHR | 0666, makedev(node.major, node.minor)), node.name);
-      // The agent's umask must not narrow what every process may use.
-      must(Step::deviceNodes, fchmodat(devices, node.name, 0666, 0), node.name);
-    }
-    for (auto& link : kLinks) {
-      must(Step::deviceNodes, symlinkat(link.target, devices, link.name), link.name);
-    }
-    nullDevice = kj::AutoCloseFd(
-        must(Step::deviceNodes, openat(devices, "null", O_PATH | O_CLOEXEC), "/dev/null"));
-
-    attach(Step::deviceMount, plan.pseudoTerminals, below(Step::deviceMount, devices, "pts"),
-           "/dev/pts");
+    attachBelowDevices("pts", plan.pseudoTerminals);
+    char text[24];
+    auto bytes = plan.settings->sharedMemoryBytes;
+    auto size = kj::strPreallocated(text, bytes == 0 ? kSharedMemory : bytes);
     auto shared =
         require(Step::deviceMount,
-                newMount("tmpfs", {{"mode", "1777"}, {"size", "67108864"}}, kInert), "/dev/shm");
-    attach(Step::deviceMount, shared, below(Step::deviceMount, devices, "shm"), "/dev/shm");
-    auto queueTarget = below(Step::deviceMount, devices, "mqueue");
+                newMount("tmpfs", {{"mode", "1777"}, {"size", size.cStr()}}, kInert), "/dev/shm");
+    attachBelowDevices("shm", shared);
     KJ_IF_MAYBE (queues, newMount("mqueue", {}, kInert)) {
-      attach(Step::deviceMount, *queues, queueTarget, "/dev/mqueue");
-    } else if (errno != ENODEV) {  // a kernel without message queues serves everything else
+      attachBelowDevices("mqueue", *queues);
+    } else if (errno != ENODEV && errno != EPERM) {
+      // A kernel without message queues, or another's queues: everything else works.
       throw StepError{Step::deviceMount, errno, "/dev/mqueue"};
     }
     if (plan.console >= 0) {
-      kj::AutoCloseFd console(must(
-          Step::terminal, openat(devices, "console", O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0600),
-          "/dev/console"));
       auto terminal = require(Step::terminal, bindMount(plan.console, 0), "/dev/console");
-      attach(Step::terminal, terminal, console, "/dev/console");
+      attachBelowDevices("console", terminal);
     }
   }
 
-  void buildProc() {
-    auto proc = require(Step::procMount, newMount("proc", {}, kInert), "/proc");
-    attach(Step::procMount, proc, target(Step::procMount, "proc", TargetKind::directory), "/proc");
-    // Opened through the mount just made, so these cannot be anything but procfs.
-    for (auto path : kReadOnlyInProc) bindReadOnly(proc, path);
-    for (auto path : kMaskedInProc) mask(proc, path);
+  // The tree for /dev is the agent's work: nothing in it leads elsewhere.
+  void attachBelowDevices(const char* name, int mount) {
+    kj::AutoCloseFd place(
+        must(Step::deviceMount, openat(plan.devices, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), name));
+    attach(Step::deviceMount, mount, place, name);
   }
 
-  void buildSys() {
-    auto sys = require(Step::sysMount, newMount("sysfs", {}, kInert | MOUNT_ATTR_RDONLY), "/sys");
-    attach(Step::sysMount, sys, target(Step::sysMount, "sys", TargetKind::directory), "/sys");
-    for (auto path : kMaskedInSys) mask(sys, path);
-    auto groups =
-        require(Step::cgroupMount, newMount("cgroup2", {}, kInert | MOUNT_ATTR_RDONLY), "cgroup2");
-    kj::AutoCloseFd groupTarget(must(Step::cgroupMount,
-                                     openat(sys, "fs/cgroup", O_PATH | O_DIRECTORY | O_CLOEXEC),
-                                     "fs/cgroup"));
-    attach(Step::cgroupMount, groups, groupTarget, "/sys/fs/cgroup");
+  // A file system of the kernel's, for the namespaces this process is in; where it may not have
+  // one of its own, since the namespace is the zone's and the users are not, the zone's own.
+  kj::AutoCloseFd kernelTree(Step step, const char* type, unsigned attributes) {
+    auto mount = newMount(type, {}, attributes);
+    KJ_IF_MAYBE (made, mount) {
+      return kj::mv(*made);
+    }
+    int error = errno;
+    for (auto& tree : kKernelTrees) {
+      if (error != EPERM || strcmp(tree.type, type) != 0) continue;
+      kj::AutoCloseFd zone(must(step, open(tree.zonePath, O_PATH | O_CLOEXEC), tree.zonePath));
+      auto clone = require(step, cloneMount(zone, MountDepth::withMountsBelow), tree.zonePath);
+      if (!changeMount(clone, attributes, MountDepth::withMountsBelow)) break;
+      return clone;
+    }
+    throw StepError{step, error, type};
+  }
+
+  void mountKernelTree(const char* type, const char* path, unsigned attributes) {
+    auto tree = kernelTree(Step::kernelMount, type, attributes);
+    attach(Step::kernelMount, tree, target(Step::kernelMount, path, TargetKind::directory), path);
   }
 
   void bindNameFiles() {
     kj::AutoCloseFd names(must(
         Step::nameFiles, open(plan.nameFiles, O_PATH | O_DIRECTORY | O_CLOEXEC), plan.nameFiles));
-    for (Link file : {Link{"resolv.conf", "etc/resolv.conf"}, Link{"hosts", "etc/hosts"},
-                      Link{"hostname", "etc/hostname"}}) {
+    struct NameFile {
+      const char* name;
+      const char* path;
+    };
+    for (NameFile file : {NameFile{"resolv.conf", "etc/resolv.conf"},
+                          NameFile{"hosts", "etc/hosts"}, NameFile{"hostname", "etc/hostname"}}) {
       kj::AutoCloseFd source(must(
           Step::nameFiles, openat(names, file.name, O_PATH | O_NOFOLLOW | O_CLOEXEC), file.name));
-      auto mount = require(Step::nameFiles, bindMount(source, kInert), file.target);
-      attach(Step::nameFiles, mount, target(Step::nameFiles, file.target, TargetKind::file),
-             file.target);
+      auto mount = require(Step::nameFiles, bindMount(source, kInert), file.path);
+      attach(Step::nameFiles, mount, target(Step::nameFiles, file.path, TargetKind::file),
+             file.path);
     }
   }
 
-  void enter() {
-    if (plan.rootAccess == RootAccess::readOnly) {
-      struct mount_attr change{};
-      change.attr_set = MOUNT_ATTR_RDONLY;
-      must(Step::pivotRoot, mount_setattr(root, "", AT_EMPTY_PATH, &change, sizeof change),
-           "making the root read-only");
+  void addListed(const PlannedMount& planned) {
+    auto& spec = *planned.spec;
+    const char* path = spec.destination.cStr();
+    kj::AutoCloseFd own;
+    int mount = planned.source;
+    KJ_SWITCH_ONEOF(spec.source) {
+      KJ_CASE_ONEOF(memory, MemoryMount) {
+        own = memoryMount(memory, spec.attributes, path);
+        mount = own;
+      }
+      KJ_CASE_ONEOF(kernel, KernelMount) {
+        own = kernelTree(Step::listedMount, kernel.type.cStr(), spec.attributes);
+        mount = own;
+      }
+      KJ_CASE_ONEOF(zone, ZonePathMount) {}
+      KJ_CASE_ONEOF(disk, DiskMount) {}
     }
+    struct stat info{};
+    must(Step::listedMount, fstat(mount, &info), path);
+    auto kind = S_ISDIR(info.st_mode) ? TargetKind::directory : TargetKind::file;
+    auto place = target(Step::listedMount, path, kind);
+    if (own != nullptr && !shapeMount(own, spec)) {
+      throw StepError{Step::listedMount, errno, path};
+    }
+    attach(Step::listedMount, mount, place, path);
+  }
+
+  static kj::AutoCloseFd memoryMount(const MemoryMount& memory, unsigned attributes,
+                                     const char* path) {
+    const char* mode = memory.mode.cStr();
+    auto mount =
+        memory.size.size() == 0
+            ? newMount("tmpfs", {{"mode", mode}}, attributes)
+            : newMount("tmpfs", {{"mode", mode}, {"size", memory.size.cStr()}}, attributes);
+    return require(Step::listedMount, kj::mv(mount), path);
+  }
+
+  // Those of the namespaces this process is in, whichever procfs they are written through.
+  void writeSetting(const Setting& setting) {
+    kj::AutoCloseFd settings(must(Step::systemSettings,
+                                  openat(root, "proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC),
+                                  "/proc/sys"));
+    const char* name = setting.key.cStr();
+    kj::AutoCloseFd file(
+        must(Step::systemSettings, openat(settings, name, O_WRONLY | O_CLOEXEC), name));
+    must(Step::systemSettings, write(file, setting.value.begin(), setting.value.size()), name);
+  }
+
+  // Last, so that no mount of the specification lies on top.
+  void protectPaths() {
+    bool usual = plan.settings->pathDefaults == PathDefaults::kept && !privileged();
+    if (usual) {
+      for (auto path : kReadOnly) makeReadOnly(path);
+      for (auto path : kMasked) mask(path);
+    }
+    for (auto& path : plan.settings->readOnlyPaths) makeReadOnly(path.cStr());
+    for (auto& path : plan.settings->maskedPaths) mask(path.cStr());
+  }
+
+  void enter() {
+    unsigned attributes = plan.rootAccess == RootAccess::readOnly ? MOUNT_ATTR_RDONLY : 0;
+    changeRoot(attributes, 0);
     must(Step::pivotRoot, fchdir(root), plan.root);
     must(Step::pivotRoot, pivotRoot(".", "."), plan.root);
     // The zone's tree now lies on top of the new root, and goes.
     must(Step::pivotRoot, umount2(".", MNT_DETACH), "letting go of the zone's tree");
     must(Step::pivotRoot, chdir("/"), "/");
+    // Only now, since pivot_root(2) takes no shared mount.
+    changeRoot(0, propagationFlag(plan.settings->rootPropagation));
+  }
+
+  void changeRoot(unsigned attributes, unsigned long propagation) {
+    if (!changeMount(root, attributes, MountDepth::alone, propagation)) {
+      throw StepError{Step::pivotRoot, errno, "changing the root's attributes"};
+    }
   }
 
   kj::AutoCloseFd target(Step step, const char* path, TargetKind kind) {
     return require(step, mountTarget(root, path, kind), path);
   }
 
-  kj::AutoCloseFd below(Step step, int parent, const char* name) {
-    must(step, mkdirat(parent, name, 0755), name);
-    return kj::AutoCloseFd(
-        must(step, openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), name));
+  kj::Maybe<kj::AutoCloseFd> present(const char* path) {
+    auto found = pathInRoot(root, path);
+    if (found == nullptr && errno != ENOENT && errno != ENOTDIR) {
+      throw StepError{Step::maskPaths, errno, path};
+    }
+    return found;
   }
 
-  void bindReadOnly(int parent, const char* path) {
-    int raw = openat(parent, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (raw < 0 && errno == ENOENT) return;
-    kj::AutoCloseFd target(must(Step::maskPaths, raw, path));
-    auto mount = require(Step::maskPaths, bindMount(target, kInert | MOUNT_ATTR_RDONLY), path);
-    attach(Step::maskPaths, mount, target, path);
+  void makeReadOnly(const char* path) {
+    KJ_IF_MAYBE (place, present(path)) {
+      auto mount = require(Step::maskPaths, bindMount(*place, MOUNT_ATTR_RDONLY), path);
+      attach(Step::maskPaths, mount, *place, path);
+    }
   }
 
-  void mask(int parent, const char* path) {
-    int raw = openat(parent, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (raw < 0 && errno == ENOENT) return;
-    kj::AutoCloseFd target(must(Step::maskPaths, raw, path));
-    struct stat info{};
-    must(Step::maskPaths, fstat(target, &info), path);
-    auto cover = S_ISDIR(info.st_mode) ? newMount("tmpfs", {{"size", "0"}, {"mode", "0555"}},
-                                                  kInert | MOUNT_ATTR_RDONLY)
-                                       : bindMount(nullDevice, 0);
-    attach(Step::maskPaths, require(Step::maskPaths, kj::mv(cover), path), target, path);
+  void mask(const char* path) {
+    KJ_IF_MAYBE (place, present(path)) {
+      struct stat info{};
+      must(Step::maskPaths, fstat(*place, &info), path);
+      auto cover = S_ISDIR(info.st_mode) ? newMount("tmpfs", {{"size", "0"}, {"mode", "0555"}},
+                                                    kInert | MOUNT_ATTR_RDONLY)
+                                         : nullMount();
+      attach(Step::maskPaths, require(Step::maskPaths, kj::mv(cover), path), *place, path);
+    }
+  }
+
+  kj::Maybe<kj::AutoCloseFd> nullMount() {
+    kj::AutoCloseFd null(
+        must(Step::maskPaths, openat(plan.devices, "null", O_PATH | O_CLOEXEC), "/dev/null"));
+    return bindMount(null, 0);
   }
 };
 

@@ -3,6 +3,7 @@
 
 #include <kj/string.h>
 
+#include "zoneinit/runtime/planned-mount.h"
 #include "zoneinit/runtime/spec.h"
 
 namespace bulkhead::zone {
@@ -12,8 +13,11 @@ struct MountPlan {
   const char* root;       // the overlay's path in the zone
   const char* nameFiles;  // directory with resolv.conf, hosts, hostname
   RootAccess rootAccess;
+  int devices;          // the tree for /dev, not yet attached (device-tree.h)
   int pseudoTerminals;  // a devpts instance of the container's own, not yet attached
   int console;          // its terminal for /dev/console, or -1
+  kj::ArrayPtr<const PlannedMount> mounts;
+  const ContainerSettings* settings;
 };
 
 // Builds the container's tree and makes it this process's root. Called in the child, first in its

@@ -20,6 +20,7 @@ namespace {
 
 constexpr uint32_t kSquashfsMagic = 0x73717368;  // at byte 0
 constexpr uint32_t kErofsMagic = 0xe0f5e1e2;     // at byte 1024
+constexpr uint16_t kExt4Magic = 0xef53;          // at byte 1080
 
 [[noreturn]] void failStep(kj::StringPtr subject, kj::StringPtr step) {
   int error = errno;
@@ -30,16 +31,24 @@ void makeDirectory(kj::StringPtr path) {
   if (mkdir(path.cStr(), 0755) != 0 && errno != EEXIST) failStep(path, "making a directory");
 }
 
-void mountNew(const char* type, std::initializer_list<MountOption> options, unsigned attributes,
-              kj::StringPtr target, kj::StringPtr subject) {
-  KJ_IF_MAYBE (mount, newMount(type, options, attributes)) {
-    if (attachMount(*mount, target.cStr())) return;
-  }
+[[noreturn]] void failMount(const char* type, kj::StringPtr subject) {
   if (errno == ENODEV) {
     fail(FailureCode::UNSUPPORTED, subject, kj::str("this kernel has no file system ", type),
          "use a kernel image with that module");
   }
   failStep(subject, kj::str("mounting ", type));
+}
+
+void attachAt(int mount, kj::StringPtr target, kj::StringPtr subject) {
+  if (!attachMount(mount, target.cStr())) failStep(subject, "attaching a mount");
+}
+
+kj::AutoCloseFd mountNew(const char* type, std::initializer_list<MountOption> options,
+                         unsigned attributes, kj::StringPtr subject) {
+  KJ_IF_MAYBE (mount, newMount(type, options, attributes)) {
+    return kj::mv(*mount);
+  }
+  failMount(type, subject);
 }
 
 uint32_t magicAt(int fd, off_t offset) {
@@ -53,7 +62,8 @@ uint32_t magicAt(int fd, off_t offset) {
 const char* imageType(int fd, kj::StringPtr disk) {
   if (magicAt(fd, 0) == kSquashfsMagic) return "squashfs";
   if (magicAt(fd, 1024) == kErofsMagic) return "erofs";
-  fail(FailureCode::UNSUPPORTED, disk, "the disk holds neither a squashfs nor an EROFS image");
+  if ((magicAt(fd, 1080) & 0xffff) == kExt4Magic) return "ext4";
+  fail(FailureCode::UNSUPPORTED, disk, "the disk holds no squashfs, EROFS or ext4 file system");
 }
 
 void writeFile(kj::StringPtr path, kj::StringPtr content) {
@@ -65,21 +75,7 @@ void writeFile(kj::StringPtr path, kj::StringPtr content) {
 
 }  // namespace
 
-ContainerRoot::ContainerRoot(const RuntimePaths& paths, kj::StringPtr id, kj::StringPtr disk)
-    : base(kj::str(paths.state, "/", id)),
-      lower(kj::str(base, "/lower")),
-      scratch(kj::str(base, "/scratch")),
-      root(kj::str(base, "/root")),
-      names(kj::str(base, "/names")) {
-  KJ_ON_SCOPE_FAILURE(unmountAll());
-  mountAll(paths, disk);
-}
-
-void ContainerRoot::mountAll(const RuntimePaths& paths, kj::StringPtr disk) {
-  for (auto& path : {paths.state.asPtr(), base.asPtr(), lower.asPtr(), scratch.asPtr(),
-                     root.asPtr(), names.asPtr()}) {
-    makeDirectory(path);
-  }
+kj::AutoCloseFd mountDisk(const RuntimePaths& paths, kj::StringPtr disk, DiskAccess access) {
   auto device = kj::str(paths.devices, "/", disk);
   int raw = open(device.cStr(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
   if (raw < 0) {
@@ -91,28 +87,63 @@ void ContainerRoot::mountAll(const RuntimePaths& paths, kj::StringPtr disk) {
   kj::AutoCloseFd fd(raw);
   struct stat info{};
   KJ_SYSCALL(fstat(fd, &info));
-  constexpr unsigned kLowerAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
+  unsigned attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
+  if (access == DiskAccess::readOnly) attributes |= MOUNT_ATTR_RDONLY;
   if (S_ISDIR(info.st_mode)) {
-    KJ_IF_MAYBE (mount, bindMount(fd, kLowerAttributes)) {
-      if (!attachMount(*mount, lower.cStr())) failStep(disk, "mounting the directory");
-    } else {
-      failStep(disk, "opening the directory as a mount");
+    KJ_IF_MAYBE (mount, bindMount(fd, attributes)) {
+      return kj::mv(*mount);
     }
-  } else if (S_ISBLK(info.st_mode)) {
-    mountNew(imageType(fd, disk), {{"source", device.cStr()}, {"ro", nullptr}}, kLowerAttributes,
-             lower, disk);
-  } else {
-    fail(FailureCode::INVALID, disk, "this is no disk");
+    failStep(disk, "opening the directory as a mount");
   }
+  if (!S_ISBLK(info.st_mode)) fail(FailureCode::INVALID, disk, "this is no disk");
+  auto type = imageType(fd, disk);
+  if (access == DiskAccess::readWrite) {
+    return mountNew(type, {{"source", device.cStr()}}, attributes, disk);
+  }
+  return mountNew(type, {{"source", device.cStr()}, {"ro", nullptr}}, attributes, disk);
+}
+
+ContainerRoot::ContainerRoot(const RuntimePaths& paths, kj::StringPtr id, kj::StringPtr disk,
+                             const OwnerMap& owners)
+    : base(kj::str(paths.state, "/", id)),
+      lower(kj::str(base, "/lower")),
+      scratch(kj::str(base, "/scratch")),
+      root(kj::str(base, "/root")),
+      names(kj::str(base, "/names")) {
+  KJ_ON_SCOPE_FAILURE(unmountAll());
+  mountAll(paths, disk, owners);
+}
+
+void ContainerRoot::mountAll(const RuntimePaths& paths, kj::StringPtr disk,
+                             const OwnerMap& owners) {
+  for (auto& path : {paths.state.asPtr(), base.asPtr(), lower.asPtr(), scratch.asPtr(),
+                     root.asPtr(), names.asPtr()}) {
+    makeDirectory(path);
+  }
+  auto image = mountDisk(paths, disk, DiskAccess::readOnly);
+  if (owners.userNamespace >= 0 && !mapOwners(image, owners.userNamespace)) {
+    failStep(disk, "mapping the owners of files");
+  }
+  attachAt(image, lower, disk);
   // As large as the kernel's default, half of the zone's memory.
-  mountNew("tmpfs", {{"mode", "0700"}}, MOUNT_ATTR_NODEV, scratch, "the container's upper layer");
+  constexpr kj::StringPtr kUpper = "the container's upper layer"_kj;
+  auto memory = mountNew("tmpfs", {{"mode", "0700"}}, MOUNT_ATTR_NODEV, kUpper);
+  for (auto name : {"upper", "work"}) {
+    if (mkdirat(memory, name, 0755) != 0) failStep(kUpper, "making a directory");
+  }
+  // The upper layer is written by the container's users themselves, with the numbers they have
+  // outside; only what an image brings needs mapping.
+  if (fchownat(memory, "upper", owners.root, owners.rootGroup, 0) != 0) {
+    failStep(kUpper, "changing its owner");
+  }
+  attachAt(memory, scratch, kUpper);
   auto upper = kj::str(scratch, "/upper"), work = kj::str(scratch, "/work");
-  makeDirectory(upper);
-  makeDirectory(work);
   // Device nodes that an image brings, or a container makes, open nothing: its /dev is ours.
-  mountNew("overlay",
-           {{"lowerdir", lower.cStr()}, {"upperdir", upper.cStr()}, {"workdir", work.cStr()}},
-           MOUNT_ATTR_NODEV, root, "the container's root");
+  constexpr kj::StringPtr kRoot = "the container's root"_kj;
+  auto overlay = mountNew(
+      "overlay", {{"lowerdir", lower.cStr()}, {"upperdir", upper.cStr()}, {"workdir", work.cStr()}},
+      MOUNT_ATTR_NODEV, kRoot);
+  attachAt(overlay, root, kRoot);
   int opened = open(root.cStr(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (opened < 0) failStep(root, "opening the container's root");
   rootFd = kj::AutoCloseFd(opened);

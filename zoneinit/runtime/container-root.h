@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
 #include <kj/io.h>
 #include <kj/string.h>
 
@@ -20,15 +22,29 @@ struct NameFiles {
   kj::String hostname;
 };
 
+enum class DiskAccess { readOnly, readWrite };
+
+// A disk's file system as a mount not yet attached, without devices and set-user-ID programs.
+// `disk` is a block device with a squashfs, EROFS or ext4 file system, or (where tests have no
+// block devices) a directory. Fails with `notFound` for a missing disk, `unsupported` for a disk
+// that holds none of these, and `internal` with the step and errno for the rest.
+kj::AutoCloseFd mountDisk(const RuntimePaths& paths, kj::StringPtr disk, DiskAccess access);
+
+// How a container sees the owners of its files.
+struct OwnerMap {
+  int userNamespace = -1;  // borrowed; -1: as they are
+  uid_t root = 0;          // whom the container's root is outside of it
+  gid_t rootGroup = 0;
+};
+
 // The root of one container as the agent holds it: the image's disk read-only, an overlay on it
 // whose upper layer is memory, and the files for /etc. The container's own mount namespace starts
 // from here. Destroying it unmounts everything.
 class ContainerRoot {
  public:
-  // Mounts. `disk` is a block device with a squashfs or EROFS image, or (where tests have no block
-  // devices) a directory. Fails with `notFound` for a missing disk, `unsupported` for a disk that
-  // holds neither, and `internal` with the step and errno for the rest.
-  ContainerRoot(const RuntimePaths& paths, kj::StringPtr id, kj::StringPtr disk);
+  // Mounts. Fails as `mountDisk` does.
+  ContainerRoot(const RuntimePaths& paths, kj::StringPtr id, kj::StringPtr disk,
+                const OwnerMap& owners);
   ~ContainerRoot() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(ContainerRoot);
 
@@ -50,7 +66,7 @@ class ContainerRoot {
   kj::String names;
   kj::AutoCloseFd rootFd;
 
-  void mountAll(const RuntimePaths& paths, kj::StringPtr disk);
+  void mountAll(const RuntimePaths& paths, kj::StringPtr disk, const OwnerMap& owners);
   void unmountAll();
 };
 

@@ -5,13 +5,21 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
+#include "zoneinit/runtime/default-system-calls.h"
+#include "zoneinit/runtime/device-tree.h"
 #include "zoneinit/runtime/launch.h"
 #include "zoneinit/runtime/mount-fd.h"
+#include "zoneinit/runtime/namespaces.h"
+#include "zoneinit/runtime/planned-mount.h"
 #include "zoneinit/runtime/root-walk.h"
+#include "zoneinit/runtime/system-call-profile.h"
+#include "zoneinit/runtime/user-namespace.h"
 
 namespace bulkhead::zone {
 namespace {
@@ -70,10 +78,19 @@ kj::Maybe<kj::StringPtr> asPointer(const kj::Maybe<kj::String>& text) {
   return text.map([](const kj::String& value) -> kj::StringPtr { return value; });
 }
 
-UserIdentity findUser(int root, kj::StringPtr user) {
+UserIdentity findUser(int root, const ProcessSpec& process) {
   auto passwd = readFileInRoot(root, "etc/passwd", kUserFileLimit);
   auto group = readFileInRoot(root, "etc/group", kUserFileLimit);
-  return resolveUser(user, asPointer(passwd), asPointer(group));
+  auto identity = resolveUser(process.user, asPointer(passwd), asPointer(group));
+  addGroups(identity, process.authority.additionalGroups, asPointer(group));
+  return identity;
+}
+
+StandardStreams makeStreams(const ProcessSpec& process, InputMode input, int pseudoTerminals) {
+  KJ_IF_MAYBE (size, process.terminal) {
+    return StandardStreams::terminal(pseudoTerminals, *size);
+  }
+  return StandardStreams::pipes(input);
 }
 
 kj::AutoCloseFd newPseudoTerminals() {
@@ -90,18 +107,129 @@ kj::AutoCloseFd newPseudoTerminals() {
 
 }  // namespace
 
-Container::Container(RuntimeContext& contextParam, ContainerSpec specParam,
-                     kj::StringPtr zoneHostname, const NameFiles& files)
+// What a child is started with, kept until it is born.
+struct Container::Launching {
+  Launching(Container& container, const ProcessSpec& process, InputMode input)
+      : user(findUser(KJ_ASSERT_NONNULL(container.root)->fd(), process)),
+        environment(process, user, container.hostname),
+        arguments(pointersTo(process.arguments)),
+        streams(makeStreams(process, input, container.pseudoTerminals)),
+        oomScore(kj::str(process.authority.oomScoreAdjust)) {
+    auto& settings = container.spec.settings;
+    bool privileged = settings.confinement == Confinement::privileged;
+    plan.arguments = arguments;
+    plan.environment = environment.asPointers();
+    plan.searchPath = environment.path();
+    plan.workingDirectory = process.workingDirectory.cStr();
+    plan.user = &user;
+    plan.capabilities = privileged ? boundingSet() : process.authority.capabilities;
+    plan.ambient = process.authority.ambient;
+    plan.privileges = process.authority.privileges;
+    plan.limits = process.authority.limits;
+    plan.oomScoreAdjust = oomScore.cStr();
+    plan.appArmorProfile = process.authority.appArmorProfile.cStr();
+    plan.systemCalls = container.filterFor(plan.capabilities);
+    for (size_t i = 0; i < 3; ++i) plan.streams[i] = streams.child[i].get();
+    plan.terminal = process.terminal != nullptr;
+    plan.birth = -1;
+    giveStreams(outsideId(settings.userMappings, user.user));
+  }
+
+  UserIdentity user;
+  Environment environment;
+  kj::Vector<const char*> arguments;
+  StandardStreams streams;
+  kj::String oomScore;
+  ChildPlan plan{};
+
+  kj::Own<Process> launchIn(Container& container, Cgroup& group, ProcessSinks sinks,
+                            kj::Maybe<LogRing&> log, kj::AutoCloseFd& report) {
+    auto launched = launch(plan, group.fd());
+    report = kj::mv(launched.report);
+    auto& whole = *KJ_ASSERT_NONNULL(container.cgroup);
+    return kj::refcounted<Process>(container.context.eventPort, launched.number,
+                                   kj::mv(launched.process), kj::mv(streams.parent), kj::mv(sinks),
+                                   log, [&whole]() { return whole.outOfMemoryKills(); });
+  }
+
+ private:
+  // Programs reopen /dev/stdout as the user they run as. Pipes and terminals are the container's
+  // own; anything else, like /dev/null, is shared.
+  void giveStreams(uid_t owner) {
+    for (auto& stream : streams.child) {
+      struct stat info{};
+      KJ_SYSCALL(fstat(stream, &info));
+      if (!plan.terminal && !S_ISFIFO(info.st_mode)) continue;
+      KJ_SYSCALL(fchown(stream, owner, static_cast<gid_t>(-1)));
+    }
+  }
+};
+
+Container::Container(RuntimeContext& contextParam, Neighbours& neighboursParam,
+                     ContainerSpec specParam, kj::StringPtr zoneHostname, const NameFiles& files)
     : context(contextParam),
+      neighbours(neighboursParam),
       spec(kj::mv(specParam)),
       hostname(spec.hostname.size() > 0 ? kj::str(spec.hostname) : kj::str(zoneHostname)),
       ring(spec.logBytes),
       tasks(*this) {
+  adoptUsers();
+  if (spec.settings.userMappings.size() > 0) userNamespace = makeUserNamespace(spec.settings);
   cgroup = kj::heap<Cgroup>(context.cgroups, spec.id,
-                            CgroupLimits{spec.memoryLimitBytes, spec.pidsLimit});
-  root = kj::heap<ContainerRoot>(context.paths, spec.id, spec.rootDisk);
+                            CgroupLimits{spec.memoryLimitBytes, spec.pidsLimit}, spec.settings);
+  root = kj::heap<ContainerRoot>(context.paths, spec.id, spec.rootDisk, owners());
   pseudoTerminals = newPseudoTerminals();
   writeFiles(files);
+}
+
+// Who shares another workload's users has its mappings as well.
+void Container::adoptUsers() {
+  auto& choice = spec.settings.namespaces[static_cast<size_t>(NamespaceKind::user)];
+  if (choice.from != NamespaceChoice::From::workload) return;
+  KJ_IF_MAYBE (other, neighbours.findContainer(choice.workload)) {
+    auto& theirs = other->spec.settings;
+    spec.settings.userMappings = kj::heapArray(theirs.userMappings.asPtr());
+    spec.settings.groupMappings = kj::heapArray(theirs.groupMappings.asPtr());
+    if (theirs.userMappings.size() == 0) choice.from = NamespaceChoice::From::zone;
+  } else {
+    fail(FailureCode::NOT_FOUND, choice.workload, "there is no workload of this id");
+  }
+}
+
+// Making one takes milliseconds; nearly all processes of a container have the same capabilities.
+kj::Maybe<const SystemCallFilter&> Container::filterFor(CapabilityMask capabilities) {
+  auto& settings = spec.settings;
+  if (settings.confinement == Confinement::privileged) return nullptr;
+  if (settings.systemCalls.is<EverySystemCall>()) return nullptr;
+  if (filter == nullptr || filterMask != capabilities) {
+    KJ_IF_MAYBE (profile, settings.systemCalls.tryGet<SystemCallProfile>()) {
+      filter = customSystemCalls(profile->json, capabilities);
+    } else {
+      filter = defaultSystemCalls(capabilities);
+    }
+    filterMask = capabilities;
+  }
+  return filter.map([](const SystemCallFilter& made) -> const SystemCallFilter& { return made; });
+}
+
+OwnerMap Container::owners() const {
+  OwnerMap map;
+  map.userNamespace = userNamespace.get();
+  if (map.userNamespace < 0) return map;
+  map.root = outsideId(spec.settings.userMappings, 0);
+  map.rootGroup = outsideId(spec.settings.groupMappings, 0);
+  return map;
+}
+
+int Container::processOf(kj::StringPtr workload) {
+  KJ_IF_MAYBE (other, neighbours.findContainer(workload)) {
+    KJ_IF_MAYBE (main, other->mainProcess) {
+      if (!(*main)->hasEnded()) return (*main)->pidfd();
+    }
+    fail(FailureCode::BUSY, workload, "the workload whose namespaces are to be shared does not run",
+         "start it first");
+  }
+  fail(FailureCode::NOT_FOUND, workload, "there is no workload of this id");
 }
 
 Container::~Container() noexcept(false) {}
@@ -124,65 +252,85 @@ void Container::writeFiles(const NameFiles& files) {
 
 void Container::writeNameFiles(const NameFiles& files) { writeFiles(files); }
 
-kj::Promise<kj::Own<Process>> Container::launchProcess(ProcessSpec process, ProcessSinks sinks,
-                                                       InputMode input, kj::Maybe<int> joinProcess,
+kj::Promise<void> Container::keepRunning(kj::Own<Process> process) {
+  ++running;
+  KJ_DEFER(--running);
+  co_await process->run();
+}
+
+kj::Promise<void> Container::keepTime(kj::Own<Process> process, kj::Duration timeout,
+                                      Cgroup& group) {
+  co_await process->whenEnded().exclusiveJoin(context.timer.afterDelay(timeout));
+  if (process->hasEnded()) co_return;
+  process->noteTimeout(timeout);
+  group.kill();
+}
+
+kj::Promise<kj::Own<Process>> Container::launchFirst(ProcessSpec process, ProcessSinks sinks,
+                                                     InputMode input) {
+  auto& tree = *KJ_ASSERT_NONNULL(root);
+  auto& group = *KJ_ASSERT_NONNULL(cgroup);
+  auto& settings = spec.settings;
+  kj::AutoCloseFd report;
+  {
+    Launching launching(*this, process, input);
+    bool terminal = launching.plan.terminal;
+    auto devices = makeDeviceTree(context.paths, settings, owners(),
+                                  terminal ? Console::terminal : Console::none);
+    auto mounts = planMounts(context.paths, settings.mounts, userNamespace);
+    auto joined =
+        joinedNamespaces(settings, [this](kj::StringPtr workload) { return processOf(workload); });
+    launching.plan.birth = joined.birth;
+    bool ownName = settings.choice(NamespaceKind::hostName).from == NamespaceChoice::From::own;
+    launching.plan.container = ContainerPlan{
+        MountPlan{tree.path().cStr(), tree.nameFilesPath().cStr(), spec.rootAccess, devices,
+                  pseudoTerminals, terminal ? launching.streams.child[0].get() : -1, mounts,
+                  &settings},
+        ownName ? hostname.cStr() : nullptr,
+        ownName ? settings.domainName.cStr() : "",
+        freshNamespaces(settings),
+        joined.joins,
+        joined.users};
+    mainProcess = launching.launchIn(*this, group, kj::mv(sinks), ring, report);
+  }
+  auto first = this->process();
+  tasks.add(keepRunning(kj::addRef(*first)).then([this]() { ring.close(); }));
+  // Where the process namespace is shared, nobody else would end what it leaves.
+  tasks.add(first->whenEnded().then([&group]() { group.kill(); }));
+  KJ_IF_MAYBE (timeout, process.timeout) {
+    tasks.add(keepTime(kj::addRef(*first), *timeout, group));
+  }
+  co_await setUpResult(context.eventPort, kj::mv(report), process.arguments[0]);
+  co_return kj::mv(first);
+}
+
+kj::Promise<kj::Own<Process>> Container::launchFurther(ProcessSpec process, ProcessSinks sinks,
+                                                       InputMode input, int first,
                                                        kj::Maybe<int> program) {
   if (running >= kMostProcesses) {
     fail(FailureCode::EXHAUSTED, spec.id, kj::str("has ", running, " processes already"));
   }
   kj::Own<Process> result;
-  kj::Promise<void> setUp = nullptr;
+  kj::AutoCloseFd report;
   {
-    auto& tree = *KJ_ASSERT_NONNULL(root);
-    auto& group = *KJ_ASSERT_NONNULL(cgroup);
-    auto user = findUser(tree.fd(), process.user);
-    Environment environment(process, user, hostname);
-    auto arguments = pointersTo(process.arguments);
-    kj::Maybe<StandardStreams> made;
-    KJ_IF_MAYBE (size, process.terminal) {
-      made = StandardStreams::terminal(pseudoTerminals, *size);
+    Launching launching(*this, process, input);
+    launching.plan.birth = first;
+    launching.plan.program = program;
+    launching.plan.join = NamespaceJoin{first, enteredNamespaces(spec.settings)};
+    auto& whole = *KJ_ASSERT_NONNULL(cgroup);
+    KJ_IF_MAYBE (timeout, process.timeout) {
+      // A cgroup of its own, to be killed with everything it started and nothing else.
+      auto part = kj::heap<Cgroup>(whole, kj::str("exec-", nextPart++));
+      result = launching.launchIn(*this, *part, kj::mv(sinks), nullptr, report);
+      auto watch = keepTime(kj::addRef(*result), *timeout, *part);
+      auto& group = *part;
+      tasks.add(watch.then([&group]() { return group.whenEmpty(); }).attach(kj::mv(part)));
     } else {
-      made = StandardStreams::pipes(input);
+      result = launching.launchIn(*this, whole, kj::mv(sinks), nullptr, report);
     }
-    auto& streams = KJ_ASSERT_NONNULL(made);
-    bool terminal = process.terminal != nullptr;
-
-    ChildPlan plan{};
-    plan.arguments = arguments;
-    plan.environment = environment.asPointers();
-    plan.searchPath = environment.path();
-    plan.program = program;
-    plan.workingDirectory = process.workingDirectory.cStr();
-    plan.user = &user;
-    plan.capabilities = process.capabilities;
-    for (size_t i = 0; i < 3; ++i) plan.streams[i] = streams.child[i].get();
-    plan.terminal = terminal;
-    KJ_IF_MAYBE (target, joinProcess) {
-      plan.join = JoinPlan{*target};
-    } else {
-      plan.container =
-          ContainerPlan{MountPlan{tree.path().cStr(), tree.nameFilesPath().cStr(), spec.rootAccess,
-                                  pseudoTerminals.get(), terminal ? streams.child[0].get() : -1},
-                        hostname.cStr(), spec.networkMode};
-    }
-    auto launched = launch(kj::mv(plan), group.fd());
-    bool isMain = joinProcess == nullptr;
-    result = kj::refcounted<Process>(context.eventPort, launched.number, kj::mv(launched.process),
-                                     kj::mv(streams.parent), kj::mv(sinks),
-                                     isMain ? kj::Maybe<LogRing&>(ring) : nullptr,
-                                     [&group]() { return group.outOfMemoryKills(); });
-    if (isMain) mainProcess = kj::addRef(*result);
-    setUp = setUpResult(context.eventPort, kj::mv(launched.report), process.arguments[0]);
   }
-  ++running;
-  bool isMain = joinProcess == nullptr;
-  tasks.add(result->run()
-                .then([this, isMain]() {
-                  --running;
-                  if (isMain) ring.close();
-                })
-                .attach(kj::addRef(*result)));
-  co_await setUp;
+  tasks.add(keepRunning(kj::addRef(*result)));
+  co_await setUpResult(context.eventPort, kj::mv(report), process.arguments[0]);
   co_return kj::mv(result);
 }
 
@@ -192,7 +340,7 @@ kj::Promise<kj::Own<Process>> Container::start(ProcessSinks sinks, InputMode inp
   if (started) fail(FailureCode::BUSY, spec.id, "the container was started before");
   started = true;
   try {
-    co_return co_await launchProcess(kj::mv(spec.process), kj::mv(sinks), input, nullptr);
+    co_return co_await launchFirst(kj::mv(spec.process), kj::mv(sinks), input);
   } catch (...) {
     // Nobody will ever see output of it.
     if (mainProcess == nullptr) ring.close();
@@ -217,13 +365,13 @@ int Container::runningProcess() {
 kj::Promise<kj::Own<Process>> Container::execute(ProcessSpec process, ProcessSinks sinks,
                                                  InputMode input) {
   auto self = kj::addRef(*this);
-  co_return co_await launchProcess(kj::mv(process), kj::mv(sinks), input, runningProcess());
+  co_return co_await launchFurther(kj::mv(process), kj::mv(sinks), input, runningProcess());
 }
 
 kj::Promise<kj::Own<Process>> Container::executeProgram(int program, ProcessSpec process,
                                                         ProcessSinks sinks, InputMode input) {
   auto self = kj::addRef(*this);
-  co_return co_await launchProcess(kj::mv(process), kj::mv(sinks), input, runningProcess(),
+  co_return co_await launchFurther(kj::mv(process), kj::mv(sinks), input, runningProcess(),
                                    program);
 }
 

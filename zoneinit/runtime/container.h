@@ -23,6 +23,17 @@ struct RuntimeContext {
   CgroupTree& cgroups;
 };
 
+class Container;
+
+// The other containers of the zone.
+class Neighbours {
+ public:
+  virtual kj::Maybe<Container&> findContainer(kj::StringPtr id) = 0;
+
+ protected:
+  ~Neighbours() = default;
+};
+
 // One container, from its preparation to the removal of its last trace. All failures are typed as
 // schemas/agent.capnp says.
 class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
@@ -30,8 +41,8 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   enum class State : uint8_t { created, running, exited };
 
   // Mounts the root and makes the cgroup. `zoneHostname` stands in for an empty one in the spec.
-  Container(RuntimeContext& context, ContainerSpec spec, kj::StringPtr zoneHostname,
-            const NameFiles& files);
+  Container(RuntimeContext& context, Neighbours& neighbours, ContainerSpec spec,
+            kj::StringPtr zoneHostname, const NameFiles& files);
   ~Container() noexcept(false) override;
 
   kj::StringPtr id() const { return spec.id; }
@@ -56,8 +67,8 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
 
   // The same with a program of the agent's own, open as a descriptor that is borrowed until this
   // resolves: `process.arguments[0]` is only what it is told to be called.
-  kj::Promise<kj::Own<Process>> executeProgram(int program, ProcessSpec process, ProcessSinks sinks,
-                                               InputMode input);
+  kj::Promise<kj::Own<Process>> executeProgram(int program, ProcessSpec process,
+                                               ProcessSinks sinks, InputMode input);
 
   // The stop signal, and SIGKILL to everything after the grace period.
   kj::Promise<ExitStatus> stop(kj::Duration grace);
@@ -71,22 +82,35 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
 
  private:
   RuntimeContext& context;
+  Neighbours& neighbours;
   ContainerSpec spec;
   kj::String hostname;
   LogRing ring;
   kj::Maybe<kj::Own<Cgroup>> cgroup;  // destroyed last of the three: nothing may run any more
   kj::Maybe<kj::Own<ContainerRoot>> root;
+  kj::AutoCloseFd userNamespace;  // none where the users are the zone's
   kj::AutoCloseFd pseudoTerminals;
   bool started = false;
-  uint running = 0;  // processes not yet at the end of their output
+  uint running = 0;   // processes not yet at the end of their output
+  uint nextPart = 0;  // number of the next process with a cgroup of its own
+  kj::Maybe<SystemCallFilter> filter;  // the one made last, and for which capabilities
+  CapabilityMask filterMask = 0;
   kj::Maybe<kj::Own<Process>> mainProcess;
   kj::TaskSet tasks;
 
-  struct Prepared;
-  kj::Promise<kj::Own<Process>> launchProcess(ProcessSpec process, ProcessSinks sinks,
-                                              InputMode input, kj::Maybe<int> joinProcess,
+  struct Launching;
+  kj::Promise<kj::Own<Process>> launchFirst(ProcessSpec process, ProcessSinks sinks,
+                                            InputMode input);
+  kj::Promise<kj::Own<Process>> launchFurther(ProcessSpec process, ProcessSinks sinks,
+                                              InputMode input, int first,
                                               kj::Maybe<int> program = nullptr);
   int runningProcess();
+  kj::Promise<void> keepRunning(kj::Own<Process> process);
+  kj::Promise<void> keepTime(kj::Own<Process> process, kj::Duration timeout, Cgroup& group);
+  kj::Maybe<const SystemCallFilter&> filterFor(CapabilityMask capabilities);
+  OwnerMap owners() const;
+  void adoptUsers();
+  int processOf(kj::StringPtr workload);
   void writeFiles(const NameFiles& files);
   void taskFailed(kj::Exception&& exception) override;
 };

@@ -6,12 +6,15 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
+#include "zoneinit/runtime/kernel-files.h"
 #include "zoneinit/runtime/syscalls.h"
+#include "zoneinit/runtime/user-namespace.h"
 
 namespace bulkhead::zone {
 namespace {
@@ -67,12 +70,36 @@ class BirthNamespace {
         break;
     }
   }
+  if (report.step == Step::appArmor && report.error == ENOENT) {
+    fail(FailureCode::UNSUPPORTED, shown, kj::str("this kernel has no AppArmor (", reason, ")"));
+  }
+  // What the specification asks for and the kernel will not have.
+  if (report.step == Step::listedMount || report.step == Step::systemSettings ||
+      report.step == Step::limits || report.step == Step::appArmor ||
+      report.step == Step::memoryScore) {
+    fail(FailureCode::INVALID, shown, kj::str("the container could not be set up: ", reason));
+  }
   if (report.step == Step::workingDirectory) {
     fail(FailureCode::INVALID,
          kj::heapString(report.detail, strnlen(report.detail, sizeof report.detail)),
          kj::str("cannot start in this working directory (", reason, ")"));
   }
   fail(FailureCode::INTERNAL, shown, kj::str("the container could not be set up: ", reason));
+}
+
+// What only somebody outside the new user namespace may do, then the sign to go on.
+void releaseIntoNamespace(const ChildPlan& plan, Launched& launched) {
+  KJ_ON_SCOPE_FAILURE({
+    pidfdSendSignal(launched.process, SIGKILL);
+    siginfo_t ended{};
+    waitid(P_PIDFD, static_cast<id_t>(launched.process.get()), &ended, WEXITED);
+  });
+  writeMappings(launched.number, *KJ_ASSERT_NONNULL(plan.container).mounts.settings);
+  raiseLimits(launched.number, plan.limits);
+  // Written by itself it could lower it again: the kernel keeps what the agent had as its bound.
+  bool set = writeKernelFile(AT_FDCWD, kj::str("/proc/", launched.number, "/oom_score_adj"),
+                             plan.oomScoreAdjust);
+  KJ_REQUIRE(set, "cannot set oom_score_adj", strerror(errno));
 }
 
 }  // namespace
@@ -84,17 +111,23 @@ Launched launch(ChildPlan plan, int cgroup) {
   plan.report = childReport;
 
   kj::Maybe<kj::Own<BirthNamespace>> birth;
-  KJ_IF_MAYBE (join, plan.join) {
-    birth = kj::heap<BirthNamespace>(join->process);
-  }
+  if (plan.birth >= 0) birth = kj::heap<BirthNamespace>(plan.birth);
 
   int process = -1;
   clone_args arguments{};
   arguments.flags = CLONE_PIDFD | CLONE_INTO_CGROUP;
+  kj::AutoCloseFd go, childGo;
   KJ_IF_MAYBE (container, plan.container) {
-    arguments.flags |= CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
-    if (container->networkMode == NetworkMode::none) arguments.flags |= CLONE_NEWNET;
+    // A cgroup namespace's root is the cgroup that its maker is in: the child makes it.
+    arguments.flags |= CLONE_NEWNS | (container->fresh & ~uint64_t{CLONE_NEWCGROUP});
+    if ((container->fresh & CLONE_NEWUSER) != 0) {
+      KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
+      childGo = kj::AutoCloseFd(ends[0]);
+      go = kj::AutoCloseFd(ends[1]);
+    }
   }
+  plan.go = childGo;
+  plan.notGo = go;
   arguments.pidfd = reinterpret_cast<uintptr_t>(&process);
   arguments.exit_signal = SIGCHLD;
   arguments.cgroup = static_cast<uint64_t>(cgroup);
@@ -103,7 +136,7 @@ Launched launch(ChildPlan plan, int cgroup) {
   if (number == 0) runChild(plan);
   if (number < 0) {
     int error = errno;
-    if (error == ENOMEM && plan.join != nullptr) {
+    if (error == ENOMEM && plan.birth >= 0) {
       fail(FailureCode::BUSY, "the container", "it has ended");
     }
     if (error == EAGAIN || error == ENOMEM) {
@@ -113,7 +146,9 @@ Launched launch(ChildPlan plan, int cgroup) {
     }
     fail(FailureCode::INTERNAL, "the container", kj::str("making a process: ", strerror(error)));
   }
-  return {number, kj::AutoCloseFd(process), kj::mv(report)};
+  Launched launched{number, kj::AutoCloseFd(process), kj::mv(report)};
+  if (plan.go >= 0) releaseIntoNamespace(plan, launched);
+  return launched;
 }
 
 kj::Promise<void> setUpResult(kj::UnixEventPort& eventPort, kj::AutoCloseFd report,

@@ -17,9 +17,10 @@ struct Launched {
   kj::AutoCloseFd report;
 };
 
-// Starts a child in the given cgroup; `plan.report` is filled in here. A plan with `container` gets
-// fresh namespaces, one with `join` the container's. Fails with `exhausted` where the kernel has no
-// room for a process and with `busy` where the container to join is gone.
+// Starts a child in the given cgroup; `plan.report`, `plan.go` and `plan.notGo` are filled in here.
+// Fails with `exhausted` where the kernel has no room for a process, with `busy` where the
+// container to join is gone and with `invalid` where the kernel refuses the mappings of a user
+// namespace.
 Launched launch(ChildPlan plan, int cgroup);
 
 // How the set-up went: resolves when the program runs, or fails with `commandNotFound`,

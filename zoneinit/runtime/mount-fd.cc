@@ -36,16 +36,32 @@ bool attachMount(int mount, const char* targetPath) {
   return move_mount(mount, "", AT_FDCWD, targetPath, MOVE_MOUNT_F_EMPTY_PATH) == 0;
 }
 
+kj::Maybe<kj::AutoCloseFd> cloneMount(int source, MountDepth depth) {
+  unsigned below = depth == MountDepth::withMountsBelow ? AT_RECURSIVE : 0;
+  return owned(open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | below));
+}
+
 kj::Maybe<kj::AutoCloseFd> bindMount(int source, unsigned attributes) {
-  auto mount = owned(open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
+  auto mount = cloneMount(source, MountDepth::alone);
   KJ_IF_MAYBE (fd, mount) {
-    struct mount_attr change{};
-    change.attr_set = attributes;
-    if (attributes != 0 && mount_setattr(*fd, "", AT_EMPTY_PATH, &change, sizeof change) != 0) {
-      return nullptr;
-    }
+    if (attributes != 0 && !changeMount(*fd, attributes, MountDepth::alone)) return nullptr;
   }
   return mount;
+}
+
+bool changeMount(int mount, unsigned attributes, MountDepth depth, unsigned long propagation) {
+  struct mount_attr change{};
+  change.attr_set = attributes;
+  change.propagation = propagation;
+  unsigned below = depth == MountDepth::withMountsBelow ? AT_RECURSIVE : 0;
+  return mount_setattr(mount, "", AT_EMPTY_PATH | below, &change, sizeof change) == 0;
+}
+
+bool mapOwners(int mount, int userNamespace) {
+  struct mount_attr change{};
+  change.attr_set = MOUNT_ATTR_IDMAP;
+  change.userns_fd = static_cast<uint64_t>(userNamespace);
+  return mount_setattr(mount, "", AT_EMPTY_PATH, &change, sizeof change) == 0;
 }
 
 }  // namespace bulkhead::zone

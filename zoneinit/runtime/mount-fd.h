@@ -26,7 +26,20 @@ kj::Maybe<kj::AutoCloseFd> newMount(const char* type, std::initializer_list<Moun
 bool attachMount(int mount, int target);
 bool attachMount(int mount, const char* targetPath);
 
-// A further mount of the file or directory behind a descriptor, with these attributes on top.
+enum class MountDepth { alone, withMountsBelow };
+
+// A further mount of the file or directory behind a descriptor. nullptr with errno set on failure.
+kj::Maybe<kj::AutoCloseFd> cloneMount(int source, MountDepth depth);
+
+// The same, of it alone and with these attributes on top.
 kj::Maybe<kj::AutoCloseFd> bindMount(int source, unsigned attributes);
+
+// Changes a mount's attributes; `propagation` is MS_PRIVATE or the like, or 0 to leave it. False
+// with errno set on failure.
+bool changeMount(int mount, unsigned attributes, MountDepth depth, unsigned long propagation = 0);
+
+// Shows the owners of a mount's files as a user namespace maps them (mount_setattr(2),
+// MOUNT_ATTR_IDMAP). The mount must not be attached yet. False with errno set on failure.
+bool mapOwners(int mount, int userNamespace);
 
 }  // namespace bulkhead::zone

@@ -74,6 +74,7 @@ kj::Promise<void> Process::reap() {
     outcome.number = info.si_status;
     outcome.outOfMemory = outcome.kind == ExitStatus::Kind::signal && outcome.number == SIGKILL &&
                           memoryKills() > memoryKillsBefore;
+    outcome.timeout = outlived;
     status = outcome;
     co_return;
   }

@@ -17,6 +17,7 @@ struct ExitStatus {
   Kind kind = Kind::code;
   int number = 0;
   bool outOfMemory = false;
+  kj::Maybe<kj::Duration> timeout;  // it was killed since it ran for longer
 };
 
 // The parent's ends of a process's standard streams.
@@ -58,6 +59,9 @@ class Process final : public kj::Refcounted {
   // Does nothing when it has ended.
   void signal(int number);
 
+  // It is about to be killed for having run this long.
+  void noteTimeout(kj::Duration timeout) { outlived = timeout; }
+
   // Fails with `invalid` where there is no terminal.
   void resize(TerminalSize size);
 
@@ -76,6 +80,7 @@ class Process final : public kj::Refcounted {
   kj::Function<uint64_t()> memoryKills;
   uint64_t memoryKillsBefore;
   kj::Maybe<ExitStatus> status;
+  kj::Maybe<kj::Duration> outlived;
   kj::ForkedPromise<void> ended;
 
   kj::Promise<void> reap();

@@ -99,6 +99,10 @@ kj::Maybe<kj::AutoCloseFd> openOrMakeDirectory(int root, kj::StringPtr path) {
   return walk(root, parts);
 }
 
+kj::Maybe<kj::AutoCloseFd> pathInRoot(int root, kj::StringPtr path) {
+  return openInside(root, path, O_PATH);
+}
+
 kj::Maybe<kj::String> readFileInRoot(int root, kj::StringPtr path, size_t limit) {
   // Without O_NONBLOCK a named pipe would hold this process for ever.
   KJ_IF_MAYBE (fd, openInside(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY)) {

@@ -20,6 +20,10 @@ kj::Maybe<kj::AutoCloseFd> mountTarget(int root, kj::StringPtr path, TargetKind 
 // A directory for the process to start in; missing parts are made. nullptr with errno set.
 kj::Maybe<kj::AutoCloseFd> openOrMakeDirectory(int root, kj::StringPtr path);
 
+// An O_PATH descriptor of what is there, the last component's symlink followed as well. nullptr
+// with errno set.
+kj::Maybe<kj::AutoCloseFd> pathInRoot(int root, kj::StringPtr path);
+
 // A regular file's whole content, or nothing when it is missing or no regular file. Fails with
 // `invalid` when it is larger than `limit` bytes.
 kj::Maybe<kj::String> readFileInRoot(int root, kj::StringPtr path, size_t limit);

@@ -39,7 +39,7 @@ TEST_F(SpecTest, FillsInDefaults) {
   EXPECT_EQ(result.logBytes, kDefaultLogBytes);
   EXPECT_EQ(result.stopSignal, SIGTERM);
   EXPECT_STREQ(result.process.workingDirectory.cStr(), "/");
-  EXPECT_EQ(result.process.capabilities, defaultCapabilities());
+  EXPECT_EQ(result.process.authority.capabilities, defaultCapabilities());
   EXPECT_EQ(result.rootAccess, RootAccess::writable);
   EXPECT_TRUE(result.process.terminal == nullptr);
 }
@@ -99,7 +99,7 @@ TEST_F(SpecTest, AddsAndDropsCapabilities) {
   auto capabilities = spec.getProcess().initCapabilities();
   capabilities.initDrop(1).set(0, "ALL");
   capabilities.initAdd(1).set(0, "NET_BIND_SERVICE");
-  EXPECT_EQ(read().process.capabilities, capability("NET_BIND_SERVICE"));
+  EXPECT_EQ(read().process.authority.capabilities, capability("NET_BIND_SERVICE"));
   capabilities.initAdd(1).set(0, "CAP_NET_ADMIN");
   EXPECT_EQ(failureCode(), FailureCode::INVALID);
 }

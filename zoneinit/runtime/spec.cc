@@ -3,64 +3,84 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "services/runtime/failure.h"
+#include "zoneinit/runtime/checked-text.h"
 
 namespace bulkhead::zone {
 namespace {
 
 constexpr size_t kMostArguments = 4096;
-constexpr size_t kMostArgumentBytes = 1 << 20;
-constexpr size_t kMostPathBytes = 4095;
 constexpr size_t kMostUserBytes = 256;
-constexpr size_t kMostIdBytes = 63;
-constexpr size_t kMostDiskBytes = 31;
+constexpr size_t kMostProfileNameBytes = 4095;
 constexpr uint64_t kLeastMemory = 1 << 20;
 constexpr uint32_t kMostCapabilityNames = 128;
+constexpr uint kMostGroups = 64;
+constexpr uint kMostLimits = 16;
+constexpr int kMostOomScore = 1000;
 
-[[noreturn]] void invalid(kj::StringPtr what, kj::StringPtr message, kj::StringPtr hint = "") {
-  fail(FailureCode::INVALID, what, message, hint);
-}
-
-// The kernel would see less of a text with a NUL byte than we checked.
-kj::String checkedText(capnp::Text::Reader text, kj::StringPtr what, size_t most) {
-  if (text.size() > most) invalid(what, kj::str("is longer than ", most, " bytes"));
-  if (memchr(text.begin(), 0, text.size()) != nullptr) invalid(what, "holds a NUL byte");
-  return kj::str(text);
-}
-
-kj::Array<kj::String> checkedList(capnp::List<capnp::Text>::Reader list, kj::StringPtr what) {
-  if (list.size() > kMostArguments) {
-    invalid(what, kj::str("has more than ", kMostArguments, " entries"));
-  }
-  size_t bytes = 0;
-  auto result = kj::heapArrayBuilder<kj::String>(list.size());
-  for (auto text : list) {
-    bytes += text.size() + 1;
-    if (bytes > kMostArgumentBytes) {
-      invalid(what, kj::str("is larger than ", kMostArgumentBytes, " bytes"));
-    }
-    result.add(checkedText(text, what, kMostArgumentBytes));
-  }
-  return result.finish();
-}
+struct ResourceName {
+  kj::StringPtr name;
+  int resource;
+};
+constexpr ResourceName kResources[] = {
+    {"as"_kj, RLIMIT_AS},
+    {"core"_kj, RLIMIT_CORE},
+    {"cpu"_kj, RLIMIT_CPU},
+    {"data"_kj, RLIMIT_DATA},
+    {"fsize"_kj, RLIMIT_FSIZE},
+    {"locks"_kj, RLIMIT_LOCKS},
+    {"memlock"_kj, RLIMIT_MEMLOCK},
+    {"msgqueue"_kj, RLIMIT_MSGQUEUE},
+    {"nice"_kj, RLIMIT_NICE},
+    {"nofile"_kj, RLIMIT_NOFILE},
+    {"nproc"_kj, RLIMIT_NPROC},
+    {"rss"_kj, RLIMIT_RSS},
+    {"rtprio"_kj, RLIMIT_RTPRIO},
+    {"rttime"_kj, RLIMIT_RTTIME},
+    {"sigpending"_kj, RLIMIT_SIGPENDING},
+    {"stack"_kj, RLIMIT_STACK},
+};
 
 bool isLowerOrDigit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
-void checkId(kj::StringPtr id) {
-  bool good = id.size() > 0 && id.size() <= kMostIdBytes && id[0] != '-';
-  for (char c : id) good = good && (isLowerOrDigit(c) || c == '-');
-  if (!good) {
-    invalid(printable(id, 64), "this is no workload id",
-            "use up to 63 of a-z, 0-9 and '-', not starting with '-'");
+// Many open files, as servers want; no core dumps, which nobody would find.
+constexpr ResourceLimit kUsualLimits[] = {
+    {RLIMIT_NOFILE, 1 << 20, 1 << 20, ResourceLimit::Firmness::asFarAsItGoes},
+    {RLIMIT_CORE, 0, 0, ResourceLimit::Firmness::exact}};
+
+int resourceNamed(kj::StringPtr name) {
+  kj::String lower = kj::str(name.startsWith("RLIMIT_") ? name.slice(7) : name);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
+  for (auto& known : kResources) {
+    if (known.name == lower) return known.resource;
+  }
+  invalid(printable(name, 32), "there is no such resource limit", "names are as in getrlimit(2)");
 }
 
-void checkDisk(kj::StringPtr disk) {
-  bool good = disk.size() > 0 && disk.size() <= kMostDiskBytes;
-  for (char c : disk) good = good && isLowerOrDigit(c);
-  if (!good)
-    invalid(printable(disk, 64), "this names no disk", "name one as the kernel does: xvda");
+kj::Array<ResourceLimit> readLimits(capnp::List<schema::ResourceLimit>::Reader list) {
+  if (list.size() > kMostLimits) {
+    invalid("limits", kj::str("has more than ", kMostLimits, " entries"));
+  }
+  uint32_t seen = 0;
+  kj::Vector<ResourceLimit> limits;
+  for (auto each : list) {
+    int resource = resourceNamed(each.getName());
+    if ((seen & 1u << resource) != 0) invalid(printable(each.getName(), 32), "is limited twice");
+    seen |= 1u << resource;
+    if (each.getSoft() > each.getHard()) {
+      invalid(printable(each.getName(), 32), "the soft limit is above the hard one");
+    }
+    limits.add(
+        ResourceLimit{resource, each.getSoft(), each.getHard(), ResourceLimit::Firmness::exact});
+  }
+  for (auto& each : kUsualLimits) {
+    if ((seen & 1u << each.resource) == 0) limits.add(each);
+  }
+  return limits.releaseAsArray();
 }
 
 }  // namespace
@@ -101,14 +121,49 @@ int parseSignal(kj::StringPtr text) {
   invalid(printable(text, 32), "there is no such signal", "name one as in signal(7)");
 }
 
+Authority readAuthority(schema::ProcessSpec::Reader reader) {
+  Authority authority;
+  auto capabilities = reader.getCapabilities();
+  auto add = capabilities.getAdd(), drop = capabilities.getDrop(),
+       ambient = capabilities.getAmbient();
+  if (add.size() + drop.size() + ambient.size() > kMostCapabilityNames) {
+    invalid("capabilities", "too many are named");
+  }
+  auto names = [](capnp::List<capnp::Text>::Reader list) {
+    return checkedList(list, "capabilities", kMostCapabilityNames);
+  };
+  authority.ambient = capabilityUnion(names(ambient));
+  authority.capabilities = capabilitySet(names(add), names(drop)) | authority.ambient;
+  switch (reader.getPrivileges()) {
+    case schema::ProcessSpec::Privileges::NEVER_GAINED:
+      authority.privileges = Privileges::neverGained;
+      break;
+    case schema::ProcessSpec::Privileges::GAINABLE:
+      authority.privileges = Privileges::gainable;
+      break;
+    default:
+      invalid("privileges", "is not one this agent knows");
+  }
+  authority.appArmorProfile =
+      checkedText(reader.getAppArmorProfile(), "appArmorProfile", kMostProfileNameBytes);
+  authority.additionalGroups =
+      checkedList(reader.getAdditionalGroups(), "additionalGroups", kMostGroups);
+  authority.limits = readLimits(reader.getLimits());
+  authority.oomScoreAdjust = reader.getOomScoreAdjust();
+  if (authority.oomScoreAdjust < -kMostOomScore || authority.oomScoreAdjust > kMostOomScore) {
+    invalid("oomScoreAdjust", "is not from -1000 to 1000");
+  }
+  return authority;
+}
+
 ProcessSpec readProcessSpec(schema::ProcessSpec::Reader reader) {
   ProcessSpec spec;
-  spec.arguments = checkedList(reader.getArguments(), "arguments");
+  spec.arguments = checkedList(reader.getArguments(), "arguments", kMostArguments);
   if (spec.arguments.size() == 0 || spec.arguments[0].size() == 0) {
     fail(FailureCode::NO_ENTRYPOINT, "arguments", "there is no command to run",
          "the image has none: name one");
   }
-  spec.environment = checkedList(reader.getEnvironment(), "environment");
+  spec.environment = checkedList(reader.getEnvironment(), "environment", kMostArguments);
   for (auto& entry : spec.environment) {
     auto equals = entry.findFirst('=').orDefault(0);
     if (equals == 0)
@@ -124,21 +179,17 @@ ProcessSpec readProcessSpec(schema::ProcessSpec::Reader reader) {
   auto size = reader.getTerminal();
   if (size.getRows() > 0) spec.terminal = TerminalSize{size.getRows(), size.getColumns()};
 
-  auto capabilities = reader.getCapabilities();
-  if (capabilities.getAdd().size() + capabilities.getDrop().size() > kMostCapabilityNames) {
-    invalid("capabilities", "too many are named");
+  spec.authority = readAuthority(reader);
+  if (reader.getTimeoutMilliseconds() != 0) {
+    spec.timeout = reader.getTimeoutMilliseconds() * kj::MILLISECONDS;
   }
-  spec.capabilities = capabilitySet(checkedList(capabilities.getAdd(), "capabilities.add"),
-                                    checkedList(capabilities.getDrop(), "capabilities.drop"));
   return spec;
 }
 
 ContainerSpec readContainerSpec(schema::WorkloadSpec::Reader reader) {
   ContainerSpec spec;
-  spec.id = checkedText(reader.getId(), "id", kMostIdBytes);
-  checkId(spec.id);
-  spec.rootDisk = checkedText(reader.getRootDisk(), "rootDisk", kMostDiskBytes);
-  checkDisk(spec.rootDisk);
+  spec.id = checkedId(reader.getId());
+  spec.rootDisk = checkedDisk(reader.getRootDisk(), "rootDisk");
   spec.process = readProcessSpec(reader.getProcess());
   spec.hostname = checkedText(reader.getHostname(), "hostname", 64);
   if (spec.hostname.size() > 0) checkHostname(spec.hostname);
@@ -152,17 +203,18 @@ ContainerSpec readContainerSpec(schema::WorkloadSpec::Reader reader) {
     invalid("logBytes", kj::str("is above ", kMostLogBytes, " bytes"));
   }
   spec.logBytes = reader.getLogBytes() == 0 ? kDefaultLogBytes : reader.getLogBytes();
+  spec.stopSignal = parseSignal(checkedText(reader.getStopSignal(), "stopSignal", 32));
+  spec.settings = readContainerSettings(reader.getSettings());
   switch (reader.getNetworkMode()) {
     case schema::WorkloadSpec::NetworkMode::ZONE:
-      spec.networkMode = NetworkMode::zone;
       break;
     case schema::WorkloadSpec::NetworkMode::NONE:
-      spec.networkMode = NetworkMode::none;
+      spec.settings.namespaces[static_cast<size_t>(NamespaceKind::network)].from =
+          NamespaceChoice::From::own;
       break;
     default:
       invalid("networkMode", "is not one this agent knows");
   }
-  spec.stopSignal = parseSignal(checkedText(reader.getStopSignal(), "stopSignal", 32));
   return spec;
 }
 

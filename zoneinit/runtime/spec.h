@@ -3,9 +3,11 @@
 
 #include <kj/array.h>
 #include <kj/string.h>
+#include <kj/time.h>
 
 #include "schemas/agent.capnp.h"
 #include "zoneinit/runtime/capabilities.h"
+#include "zoneinit/runtime/settings.h"
 
 namespace bulkhead::zone {
 
@@ -16,17 +18,39 @@ struct TerminalSize {
   uint16_t columns;
 };
 
+enum class Privileges { neverGained, gainable };
+
+// getrlimit(2)
+struct ResourceLimit {
+  enum class Firmness : uint8_t { exact, asFarAsItGoes };
+  int resource;
+  uint64_t soft;
+  uint64_t hard;
+  Firmness firmness;
+};
+
+// What a process may do and use.
+struct Authority {
+  CapabilityMask capabilities = 0;
+  CapabilityMask ambient = 0;  // of those
+  kj::Array<kj::String> additionalGroups;
+  Privileges privileges = Privileges::neverGained;
+  kj::Array<ResourceLimit> limits;
+  int oomScoreAdjust = 0;
+  kj::String appArmorProfile;  // empty: none
+};
+
 struct ProcessSpec {
   kj::Array<kj::String> arguments;    // at least one
   kj::Array<kj::String> environment;  // KEY=value
   kj::String workingDirectory;        // absolute
   kj::String user;
   kj::Maybe<TerminalSize> terminal;
-  CapabilityMask capabilities = 0;
+  kj::Maybe<kj::Duration> timeout;
+  Authority authority;
 };
 
 enum class RootAccess { writable, readOnly };
-enum class NetworkMode { zone, none };
 
 struct ContainerSpec {
   kj::String id;
@@ -37,14 +61,15 @@ struct ContainerSpec {
   uint32_t pidsLimit = 0;
   RootAccess rootAccess = RootAccess::writable;
   size_t logBytes = 0;
-  NetworkMode networkMode = NetworkMode::zone;
   int stopSignal = 0;
+  ContainerSettings settings;
 };
 
 constexpr size_t kDefaultLogBytes = 1 << 20;
 constexpr size_t kMostLogBytes = 64 << 20;
 
-// Both fail with `invalid`, naming the field, or `noEntrypoint`.
+// All fail with `invalid`, naming the field; those of whole processes also with `noEntrypoint`.
+Authority readAuthority(schema::ProcessSpec::Reader reader);
 ProcessSpec readProcessSpec(schema::ProcessSpec::Reader reader);
 ContainerSpec readContainerSpec(schema::WorkloadSpec::Reader reader);
 

@@ -7,26 +7,26 @@ kj::StringPtr stepName(Step step) {
   switch (step) {
     case Step::joinNamespaces:
       return "joining the container's namespaces";
+    case Step::userNamespace:
+      return "entering a user namespace";
     case Step::cgroupNamespace:
       return "entering a cgroup namespace";
     case Step::privateMounts:
       return "making mounts private";
     case Step::rootMount:
       return "opening the container's root";
-    case Step::procMount:
-      return "mounting /proc";
-    case Step::sysMount:
-      return "mounting /sys";
-    case Step::cgroupMount:
-      return "mounting /sys/fs/cgroup";
+    case Step::kernelMount:
+      return "mounting a file system of the kernel";
     case Step::deviceMount:
       return "mounting /dev";
-    case Step::deviceNodes:
-      return "making device nodes";
     case Step::terminal:
       return "setting up the terminal";
     case Step::nameFiles:
       return "mounting files in /etc";
+    case Step::listedMount:
+      return "making a mount of the specification";
+    case Step::systemSettings:
+      return "writing a sysctl";
     case Step::maskPaths:
       return "masking paths";
     case Step::pivotRoot:
@@ -39,12 +39,16 @@ kj::StringPtr stepName(Step step) {
       return "changing to the working directory";
     case Step::standardStreams:
       return "connecting standard streams";
+    case Step::memoryScore:
+      return "setting oom_score_adj";
     case Step::limits:
       return "setting resource limits";
     case Step::user:
       return "changing the user";
     case Step::capabilities:
       return "dropping capabilities";
+    case Step::appArmor:
+      return "choosing the AppArmor profile";
     case Step::systemCallFilter:
       return "loading the system call filter";
     case Step::execute:

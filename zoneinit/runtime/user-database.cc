@@ -85,6 +85,23 @@ bool listsMember(Text members, Text name) {
   return false;
 }
 
+gid_t resolveGroup(Text group, kj::StringPtr groupText) {
+  if (allDigits(group)) return requireId(group, "group");
+  gid_t found = 0;
+  bool isFound = false;
+  forEachEntry(groupText, kGroupFields, [&](kj::ArrayPtr<Text> fields) {
+    if (!same(fields[0], group)) return true;
+    KJ_IF_MAYBE (gid, parseId(fields[2])) {
+      found = *gid;
+      isFound = true;
+      return false;
+    }
+    return true;
+  });
+  if (!isFound) unknown(group, "group", "/etc/group");
+  return found;
+}
+
 }  // namespace
 
 UserIdentity resolveUser(kj::StringPtr user, kj::Maybe<kj::StringPtr> passwd,
@@ -139,21 +156,7 @@ UserIdentity resolveUser(kj::StringPtr user, kj::Maybe<kj::StringPtr> passwd,
   if (!found && !numeric) unknown(userPart, "user", "/etc/passwd");
 
   if (groupGiven) {
-    if (allDigits(groupPart)) {
-      identity.group = requireId(groupPart, "group");
-    } else {
-      bool groupFound = false;
-      forEachEntry(groupText, kGroupFields, [&](kj::ArrayPtr<Text> fields) {
-        if (!same(fields[0], groupPart)) return true;
-        KJ_IF_MAYBE (gid, parseId(fields[2])) {
-          identity.group = *gid;
-          groupFound = true;
-          return false;
-        }
-        return true;
-      });
-      if (!groupFound) unknown(groupPart, "group", "/etc/group");
-    }
+    identity.group = resolveGroup(groupPart, groupText);
     return identity;  // an explicit group stands alone
   }
 
@@ -168,6 +171,19 @@ UserIdentity resolveUser(kj::StringPtr user, kj::Maybe<kj::StringPtr> passwd,
   }
   identity.groups = groups.releaseAsArray();
   return identity;
+}
+
+void addGroups(UserIdentity& identity, kj::ArrayPtr<const kj::String> wanted,
+               kj::Maybe<kj::StringPtr> group) {
+  kj::Vector<gid_t> groups;
+  groups.addAll(identity.groups);
+  for (auto& each : wanted) {
+    auto number = resolveGroup(Text(each.begin(), each.size()), group.orDefault(""));
+    bool known = false;
+    for (auto present : groups) known = known || present == number;
+    if (!known) groups.add(number);
+  }
+  identity.groups = groups.releaseAsArray();
 }
 
 }  // namespace bulkhead::zone

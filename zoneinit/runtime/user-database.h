@@ -27,4 +27,8 @@ constexpr size_t kUserFileLimit = 1 << 20;
 UserIdentity resolveUser(kj::StringPtr user, kj::Maybe<kj::StringPtr> passwd,
                          kj::Maybe<kj::StringPtr> group);
 
+// Adds supplementary groups, names or numbers, each once. Fails with `invalid` as above.
+void addGroups(UserIdentity& identity, kj::ArrayPtr<const kj::String> groups,
+               kj::Maybe<kj::StringPtr> group);
+
 }  // namespace bulkhead::zone

@@ -8,10 +8,13 @@
 #include <string>
 #include <utility>
 
-#include "zoneinit/testing/zone-agent-fixture.h"
+#include "zoneinit/testing/agent-fixture.h"
 
 namespace bulkhead::zone {
 namespace {
+
+using ProcessBuilder = schema::ProcessSpec::Builder;
+using Spec = schema::WorkloadSpec::Builder;
 
 TEST_F(ZoneAgentTest, TellsAboutTheZone) {
   auto response = client.agent.infoRequest().send().wait(ws);
@@ -132,6 +135,16 @@ TEST_F(ZoneAgentTest, ConfinesTheContainer) {
   EXPECT_TRUE(refused("/dev/xen: No such"));
   EXPECT_TRUE(refused("/sys/x: Read-only"));
   EXPECT_TRUE(refused("unshare: ")) << outcome.error.cStr();
+}
+
+TEST_F(ZoneAgentTest, OpensCallsToACapabilityThatWasGiven) {
+  auto command = "linux32 uname -m; unshare -m sh -c 'mount -t tmpfs none /tmp && echo mounted'";
+  auto ordinary = client.sh(command, [](Spec) {});
+  EXPECT_STREQ(ordinary.output.cStr(), "i686\n");
+  EXPECT_NE(strstr(ordinary.error.cStr(), "Operation not permitted"), nullptr);
+  auto admin = client.sh(
+      command, [](Spec s) { s.getProcess().initCapabilities().initAdd(1).set(0, "SYS_ADMIN"); });
+  EXPECT_STREQ(admin.output.cStr(), "i686\nmounted\n") << admin.error.cStr();
 }
 
 TEST_F(ZoneAgentTest, OpensNoDeviceBesidesTheHarmless) {

@@ -8,7 +8,7 @@
 #include <kj/debug.h>
 #include <kj/filesystem.h>
 
-#include "zoneinit/testing/zone-agent-fixture.h"
+#include "zoneinit/testing/agent-fixture.h"
 
 namespace bulkhead::zone {
 namespace {

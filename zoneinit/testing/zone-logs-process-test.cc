@@ -3,7 +3,7 @@
 #include <string>
 
 #include "zoneinit/runtime/wall-clock.h"
-#include "zoneinit/testing/zone-agent-fixture.h"
+#include "zoneinit/testing/agent-fixture.h"
 
 namespace bulkhead::zone {
 namespace {

@@ -241,6 +241,9 @@ class AgentServer final : public schema::ZoneAgent::Server {
     world.failIf("createWorkload");
     world.call(
         kj::str("createWorkload stopped by ", context.getParams().getSpec().getStopSignal()));
+    for (auto path : context.getParams().getSpec().getSettings().getMaskedPaths()) {
+      world.call(kj::str("createWorkload masks ", path));
+    }
     auto process = context.getParams().getSpec().getProcess();
     for (kj::StringPtr text : process.getArguments()) domain->arguments.add(kj::str(text));
     for (kj::StringPtr text : process.getEnvironment()) domain->environment.add(kj::str(text));

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "zoneinit/testing/zone-agent-fixture.h"
+#include "zoneinit/testing/agent-fixture.h"
 
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <unistd.h>
+
+#include <iostream>
 
 #include <kj/debug.h>
 
@@ -37,8 +39,6 @@ ZoneAgentTest::ZoneAgentTest()
     : ws(shared->io.waitScope),
       connection(shared->zone.connect(*shared->io.lowLevelProvider)),
       client(ws, connection->bootstrap<schema::ZoneAgent>(), shared->image.disk()) {}
-
-ZoneAgentTest::~ZoneAgentTest() noexcept {}
 
 void ZoneAgentTest::TearDown() {
   if (HasFailure()) std::cerr << shared->zone.console().cStr();

@@ -3,21 +3,16 @@
 
 #include <gtest/gtest.h>
 
-#include <initializer_list>
-
 #include "services/runtime/failure.h"
 #include "zoneinit/testing/agent-client.h"
 #include "zoneinit/testing/test-zone.h"
 
 namespace bulkhead::zone {
 
-using Spec = schema::WorkloadSpec::Builder;
-using ProcessBuilder = schema::ProcessSpec::Builder;
-
 kj::Array<kj::StringPtr> words(std::initializer_list<kj::StringPtr> list);
 
-// One zone for all tests: what one leaves behind disturbs the next, as it should. Each test has a
-// session of its own.
+// The real /init and agent in namespaces of their own, over a socket in place of the ring. One zone
+// for all tests of the program: what one leaves behind disturbs the next, as it should.
 class ZoneAgentTest : public testing::Test {
  public:
   static void SetUpTestSuite();
@@ -35,8 +30,9 @@ class ZoneAgentTest : public testing::Test {
   static Shared* shared;
 
   ZoneAgentTest();
-  ~ZoneAgentTest() noexcept override;
+  ~ZoneAgentTest() noexcept override {}
 
+  // What the zone said, where the test failed.
   void TearDown() override;
 
   // The failure that `action` ends in.
