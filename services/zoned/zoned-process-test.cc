@@ -42,13 +42,14 @@ TEST_F(ZonedProcess, TheImagesCommandAndEnvironmentAreMerged) {
 
 TEST_F(ZonedProcess, TheAgentIsToldHowTheContainerIsSetUp) {
   startZoned();
-  auto ran = run({"run", "--stop-signal", "SIGUSR2", "--security-opt", "mask=/secret", "debian:13"});
-  EXPECT_EQ(ran.code, 0) << ran.error.cStr();
+  auto ran =
+      run({"run", "--stop-signal", "SIGUSR2", "--security-opt", "mask=/secret", "debian:13"});
+  EXPECT_EQ(ran.code, 0) << ran.errors.cStr();
   EXPECT_TRUE(world.called("createWorkload stopped by SIGUSR2"));
   EXPECT_TRUE(world.called("createWorkload masks /secret"));
   auto refused = run({"run", "--sysctl", "vm.swappiness=1", "debian:13"});
   EXPECT_EQ(refused.code, 125);
-  EXPECT_CONTAINS(refused.error, "vm.swappiness");
+  EXPECT_CONTAINS(refused.errors, "vm.swappiness");
 }
 
 TEST_F(ZonedProcess, ExitCodesPassThrough) {

@@ -67,8 +67,8 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
 
   // The same with a program of the agent's own, open as a descriptor that is borrowed until this
   // resolves: `process.arguments[0]` is only what it is told to be called.
-  kj::Promise<kj::Own<Process>> executeProgram(int program, ProcessSpec process,
-                                               ProcessSinks sinks, InputMode input);
+  kj::Promise<kj::Own<Process>> executeProgram(int program, ProcessSpec process, ProcessSinks sinks,
+                                               InputMode input);
 
   // The stop signal, and SIGKILL to everything after the grace period.
   kj::Promise<ExitStatus> stop(kj::Duration grace);
@@ -91,8 +91,8 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   kj::AutoCloseFd userNamespace;  // none where the users are the zone's
   kj::AutoCloseFd pseudoTerminals;
   bool started = false;
-  uint running = 0;   // processes not yet at the end of their output
-  uint nextPart = 0;  // number of the next process with a cgroup of its own
+  uint running = 0;                    // processes not yet at the end of their output
+  uint nextPart = 0;                   // number of the next process with a cgroup of its own
   kj::Maybe<SystemCallFilter> filter;  // the one made last, and for which capabilities
   CapabilityMask filterMask = 0;
   kj::Maybe<kj::Own<Process>> mainProcess;

@@ -395,9 +395,7 @@ TEST_F(ContainerSettingsTest, FiltersSystemCallsAsItIsTold) {
   auto open = shWith(line, [](Settings s) { s.getSystemCalls().setUnconfined(); });
   EXPECT_STREQ(open.output.cStr(), "made\nSeccomp:\t0\n0\n");
   EXPECT_EQ(codeWith([&](Settings s) { profile(s, "{"); }), FailureCode::INVALID);
-  EXPECT_EQ(codeWith([&](Settings s) {
-              profile(s, R"({"defaultAction": "SCMP_ACT_NOTIFY"})");
-            }),
+  EXPECT_EQ(codeWith([&](Settings s) { profile(s, R"({"defaultAction": "SCMP_ACT_NOTIFY"})"); }),
             FailureCode::UNSUPPORTED);
   // Loaded while the process still has the right to; the calls that take it away are let through.
   auto gainable = client.sh("grep -E 'NoNewPrivs|Seccomp:' /proc/self/status", [&](Spec spec) {
