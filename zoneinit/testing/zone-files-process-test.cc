@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <string>
+#include <utility>
 
 #include <kj/debug.h>
 #include <kj/filesystem.h>
@@ -250,6 +251,26 @@ TEST_F(FilesTest, TheProcessIsConfinedAsAnExecIs) {
             "Uid:\t0\t0\t0\t0\nCapEff:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2\n0::/\n");
   stream = nullptr;
   waitForMovers(0);
+}
+
+TEST_F(FilesTest, OwnersAreThoseTheContainerSees) {
+  auto mapped = client.create(words({"sleep", "1000"}), [](schema::WorkloadSpec::Builder spec) {
+    auto settings = spec.getSettings();
+    for (auto list : {settings.initUserMappings(1), settings.initGroupMappings(1)}) {
+      list[0].setOutside(100'000);
+      list[0].setCount(65'536);
+    }
+    settings.initNamespaces(1)[0].setKind(schema::NamespaceChoice::Kind::USER);
+    settings.getNamespaces()[0].setOwn();
+  });
+  client.start(mapped);
+  std::swap(workload(), mapped);
+  shell("echo x > x; chown 1000:1000 x; tar --numeric-owner -cf a.tar x");
+  put("/tmp", content("a.tar"));
+  EXPECT_EQ(sh("stat -c '%u %g' /tmp/x"), "1000 1000\n");
+  getInto("/tmp/x", "b.tar");
+  shell("tar --numeric-owner -tvf b.tar | grep -q 1000/1000");
+  mapped.destroyRequest().send().wait(ws);
 }
 
 TEST_F(FilesTest, EndsWithWhomItIsFor) {
