@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <capnp/message.h>
 
+#include "services/cli/archive-process.h"
 #include "services/cli/copy-command.h"
 #include "services/cli/image-text.h"
 #include "services/cli/json.h"
@@ -13,6 +18,7 @@
 #include "services/cli/table.h"
 #include "services/cli/time-text.h"
 #include "services/cli/usage-text.h"
+#include "services/runtime/landlock.h"
 
 namespace bulkhead {
 namespace {
@@ -159,6 +165,27 @@ TEST(Copy, WhereThingsGo) {
   expect(copyTarget("conf", "/etc/app/", PathKind::missing), "/etc", "app", Kind::directory);
   expect(copyTarget("conf", "/etc/app/.", PathKind::missing), "/etc", "app", Kind::directory);
   expect(copyTarget("conf", "a/file", PathKind::file), "a", "file", Kind::noDirectory);
+}
+
+TEST(Copy, TheUnpackerWritesBelowItsDirectoryOnly) {
+  if (!landlock::Ruleset(landlock::Tcp::refused).supported()) GTEST_SKIP() << "no Landlock here";
+  char path[] = "/tmp/bulkhead-cli-XXXXXX";
+  ASSERT_NE(mkdtemp(path), nullptr);
+  auto outside = kj::str(static_cast<const char*>(path)), inside = kj::str(outside, "/inside");
+  ASSERT_EQ(mkdir(inside.cStr(), 0700), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    confineTo(inside);
+    auto makes = [](kj::StringPtr directory) {
+      return open(kj::str(directory, "/file").cStr(), O_CREAT | O_WRONLY, 0600) >= 0 &&
+             symlink("x", kj::str(directory, "/link").cStr()) == 0;
+    };
+    _exit(makes(inside) && !makes(outside) ? 0 : 1);
+  }
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(system(kj::str("rm -r ", outside).cStr()), 0);
 }
 
 TEST(JsonText, KeepsTextSafeAndTimesReadable) {
