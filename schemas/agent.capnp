@@ -127,7 +127,9 @@ interface Workload {
 
   getFiles @7 (path :Text, into :Common.ByteStream) -> () $Cxx.allowCancellation;
   # Packs a file, or a directory with all below it, as a tar archive (pax) with the last part of the
-  # path as its name. Returns when all was taken. Errors: `notFound`.
+  # path as its name; of a path that ends in "/." what is in the directory, below "./". Returns when
+  # all was taken. Errors: `notFound`, `invalid` ("/." behind no directory), `cancelled` (nobody
+  # takes it).
 }
 
 struct LogOptions {

@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <capnp/message.h>
 
+#include "services/cli/archive-process.h"
+#include "services/cli/copy-command.h"
 #include "services/cli/image-text.h"
 #include "services/cli/json.h"
 #include "services/cli/process-session.h"
 #include "services/cli/progress-lines.h"
 #include "services/cli/run-command.h"
 #include "services/cli/table.h"
+#include "services/cli/time-text.h"
 #include "services/cli/usage-text.h"
+#include "services/runtime/landlock.h"
 
 namespace bulkhead {
 namespace {
@@ -103,6 +111,81 @@ TEST(Texts, SizesDurationsAges) {
   EXPECT_STREQ(durationText(2500000).cStr(), "2.5 ms");
   EXPECT_STREQ(ageText(1000000000, 121000000000).cStr(), "2 minutes ago");
   EXPECT_STREQ(ageText(0, 5).cStr(), "-");
+}
+
+TEST(Times, OfTheCalendarAndBeforeNow) {
+  constexpr uint64_t kSecond = 1'000'000'000;
+  constexpr uint64_t kNow = 2'000'000'000 * kSecond;
+  auto time = [](kj::StringPtr text) { return timeNanoseconds(text, kNow, "--since"); };
+  EXPECT_EQ(time("2001-09-09T01:46:40Z"), 1'000'000'000 * kSecond);
+  EXPECT_EQ(time("2001-09-09t01:46:40.25z"), 1'000'000'000 * kSecond + 250'000'000);
+  EXPECT_EQ(time("2001-09-09T03:46:40.000000001+02:00"), 1'000'000'000 * kSecond + 1);
+  EXPECT_EQ(time("2001-09-08 23:16:40-02:30"), 1'000'000'000 * kSecond);
+  EXPECT_EQ(time("45s"), kNow - 45 * kSecond);
+  EXPECT_EQ(time("10m"), kNow - 600 * kSecond);
+  EXPECT_EQ(time("1h30m"), kNow - 5400 * kSecond);
+  EXPECT_EQ(time("2d500ms"), kNow - 172'800 * kSecond - 500'000'000);
+  EXPECT_EQ(time("0s"), kNow);
+  EXPECT_EQ(time("36000d"), 1u) << "before there was time";
+  for (kj::StringPtr bad :
+       {"", "10", "m", "1h30", "-5m", "1.5h", "10x", "99999999999s", "2001-09-09",
+        "2001-09-09T01:46:40", "2001-02-30T00:00:00Z", "2001-09-09T24:00:00Z",
+        "2001-09-09T01:46:40Zx", "1960-01-01T00:00:00Z", "2001-09-09T01:46:40+2"}) {
+    EXPECT_THROW(time(bad), kj::Exception) << bad.cStr();
+  }
+}
+
+TEST(Copy, EndsAreZonesPathsOrAStream) {
+  auto end = parseCopyEnd("web:/etc/app");
+  EXPECT_EQ(end.kind, CopyEnd::Kind::zone);
+  EXPECT_STREQ(end.zone.cStr(), "web");
+  EXPECT_STREQ(end.path.cStr(), "/etc/app");
+  EXPECT_STREQ(parseCopyEnd("web:etc/a:b").path.cStr(), "/etc/a:b");
+  EXPECT_EQ(parseCopyEnd("-").kind, CopyEnd::Kind::stream);
+  for (kj::StringPtr local : {"conf", "./a:b", "/a:b", "..", "."}) {
+    EXPECT_EQ(parseCopyEnd(local).kind, CopyEnd::Kind::local) << local.cStr();
+  }
+  for (kj::StringPtr bad : {"web:", ":/etc", ""}) {
+    EXPECT_THROW(parseCopyEnd(bad), kj::Exception) << bad.cStr();
+  }
+}
+
+TEST(Copy, WhereThingsGo) {
+  using Kind = TopEntry::Kind;
+  auto expect = [](CopyTarget target, const char* directory, const char* name, Kind kind) {
+    EXPECT_STREQ(target.directory.cStr(), directory);
+    EXPECT_STREQ(target.name.cStr(), name);
+    EXPECT_EQ(target.kind, kind);
+  };
+  expect(copyTarget("conf", "/etc/app", PathKind::directory), "/etc/app", "conf", Kind::any);
+  expect(copyTarget(".", "/etc/app/", PathKind::directory), "/etc/app/", ".", Kind::any);
+  expect(copyTarget("conf", "/etc/app", PathKind::missing), "/etc", "app", Kind::any);
+  expect(copyTarget(".", "/app", PathKind::missing), "/", "app", Kind::any);
+  expect(copyTarget("conf", "logs", PathKind::missing), ".", "logs", Kind::any);
+  expect(copyTarget("conf", "/etc/app/", PathKind::missing), "/etc", "app", Kind::directory);
+  expect(copyTarget("conf", "/etc/app/.", PathKind::missing), "/etc", "app", Kind::directory);
+  expect(copyTarget("conf", "a/file", PathKind::file), "a", "file", Kind::noDirectory);
+}
+
+TEST(Copy, TheUnpackerWritesBelowItsDirectoryOnly) {
+  if (!landlock::Ruleset(landlock::Tcp::refused).supported()) GTEST_SKIP() << "no Landlock here";
+  char path[] = "/tmp/bulkhead-cli-XXXXXX";
+  ASSERT_NE(mkdtemp(path), nullptr);
+  auto outside = kj::str(static_cast<const char*>(path)), inside = kj::str(outside, "/inside");
+  ASSERT_EQ(mkdir(inside.cStr(), 0700), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    confineTo(inside);
+    auto makes = [](kj::StringPtr directory) {
+      return open(kj::str(directory, "/file").cStr(), O_CREAT | O_WRONLY, 0600) >= 0 &&
+             symlink("x", kj::str(directory, "/link").cStr()) == 0;
+    };
+    _exit(makes(inside) && !makes(outside) ? 0 : 1);
+  }
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(system(kj::str("rm -r ", outside).cStr()), 0);
 }
 
 TEST(JsonText, KeepsTextSafeAndTimesReadable) {

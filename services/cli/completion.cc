@@ -17,7 +17,7 @@ _bulkhead() {
   elif ((COMP_CWORD == 2)) && [[ $word != -* ]]; then
     case $first in
       zone)
-        choices="launch list exec logs stats top stop pause unpause destroy wait info console";;
+        choices="launch list exec logs cp stats top stop pause unpause destroy wait info console";;
       image) choices="pull list inspect history verify export import remove prune usage";;
       host) choices=status;;
       completion) choices=bash;;
@@ -26,6 +26,10 @@ _bulkhead() {
   else
     case $first/$second in
       run/* | zone/launch) choices=$run;;
+      zone/cp)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word"
+          compgen -S : -W "$(bulkhead zone list --quiet 2>/dev/null)" -- "$word")
+        return;;
       zone/*)
         choices=$(bulkhead zone list --quiet 2>/dev/null);;
       image/inspect | image/history | image/verify | image/export | image/remove | image/pull)

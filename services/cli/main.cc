@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "services/cli/completion.h"
+#include "services/cli/copy-command.h"
 #include "services/cli/host-commands.h"
 #include "services/cli/image-commands.h"
 #include "services/cli/run-command.h"
@@ -57,6 +58,22 @@ void addLaunchOptions(CLI::App& app, LaunchOptions& options) {
   app.add_flag("--timings", options.timings, "how long each step took, on standard error");
 }
 
+constexpr const char* kCopyHelp =
+    "One side is ZONE:PATH, for a container that runs. A destination that is a directory gets the\n"
+    "source below its own name; one that is not there becomes the source's copy, if the directory\n"
+    "above it is there; a file is replaced by a file. SOURCE/. stands for what is in a directory.\n"
+    "With - an archive (tar) is read from standard input and unpacked below the directory\n"
+    "ZONE:PATH, or written to standard output.\n"
+    "Modes and times are kept. Into a container owners are kept as numbers when root copies, else\n"
+    "all is its root's. Out of one all is yours, and set-user-ID and set-group-ID bits, devices\n"
+    "and named pipes are left out. Links are copied as links; nothing is written through one.\n"
+    "Hard links become files of their own, extended attributes are not copied.\n"
+    "Examples:\n  bulkhead zone cp ./conf web:/etc/app\n"
+    "  bulkhead zone cp ./conf/. web:/etc/app\n"
+    "  bulkhead zone cp web:/var/log/app ./logs\n"
+    "  tar -c . | bulkhead zone cp - web:/srv\n"
+    "  bulkhead zone cp web:/srv - | gzip > srv.tar.gz";
+
 class Words {
  public:
   Words() {
@@ -89,6 +106,7 @@ class Words {
   ExecOptions exec;
   LogsOptions logs;
   StopOptions stopped;
+  CopyOptions copied;
   PullCommandOptions pull;
   PruneCommandOptions prune;
   ExportCommandOptions exported{{}, "-", {}};
@@ -165,7 +183,7 @@ class Words {
 
   void addZone() {
     auto& zone =
-        *app.add_subcommand("zone", "zones: launch, list, exec, logs, stats, stop, destroy");
+        *app.add_subcommand("zone", "zones: launch, list, exec, logs, cp, stats, stop, destroy");
     zone.require_subcommand(1);
 
     auto& start = *zone.add_subcommand("launch", "launch a zone and leave it running");
@@ -206,10 +224,22 @@ class Words {
     auto& log = add(
         zone, "logs", "show what a zone's container wrote",
         [this](CommandContext& context) { return logsCommand(context, logs); },
-        "Example:\n  bulkhead zone logs -f --tail 20 web");
+        "TIME is 2026-01-02T03:04:05Z, or how long ago: 10m, 1h30m, 45s. A line counts as of when "
+        "its\nfirst byte was read, by the zone's clock.\n"
+        "Examples:\n  bulkhead zone logs -f --tail 20 web\n"
+        "  bulkhead zone logs --since 1h30m --until 10m -t web");
     log.add_option("ZONE", logs.zone)->required();
-    log.add_flag("-f,--follow", logs.follow, "go on until the container ends");
-    log.add_option("--tail", logs.tail, "only the last lines");
+    log.add_flag("-f,--follow", logs.follow, "go on until the container ends, or --until");
+    log.add_option("--tail", logs.tail, "of the last so many lines");
+    log.add_option("--since", logs.since, "lines of that time and later")->type_name("TIME");
+    log.add_option("--until", logs.until, "lines of that time and earlier")->type_name("TIME");
+    log.add_flag("-t,--timestamps", logs.timestamps, "when each line began, in front of it");
+
+    auto& copy = add(
+        zone, "cp", "copy files into a zone's container, or out of it",
+        [this](CommandContext& context) { return copyCommand(context, copied); }, kCopyHelp);
+    copy.add_option("SOURCE", copied.source, "PATH, ZONE:PATH or -")->required();
+    copy.add_option("DESTINATION", copied.destination, "ZONE:PATH, PATH or -")->required();
 
     addForZones(zone, "destroy", "end zones and leave nothing of them", destroyCommand);
     auto& stop = add(

@@ -9,6 +9,7 @@
 #include <kj/io.h>
 
 #include "services/cli/terminal.h"
+#include "services/cli/time-text.h"
 #include "services/cli/usage-text.h"
 #include "services/cli/zone-text.h"
 #include "services/runtime/files.h"
@@ -176,8 +177,17 @@ int waitCommand(CommandContext& context, const std::string& zone) {
 int logsCommand(CommandContext& context, const LogsOptions& options) {
   DescriptorGuard guard;
   auto request = find(context, options.zone).logsRequest();
-  request.initOptions().setFollow(options.follow);
-  request.getOptions().setTailLines(options.tail);
+  auto wanted = request.initOptions();
+  wanted.setFollow(options.follow);
+  wanted.setTailLines(options.tail);
+  wanted.setTimestamps(options.timestamps);
+  auto now = nowNanoseconds();
+  if (!options.since.empty()) {
+    wanted.setSinceUnixNanoseconds(timeNanoseconds(options.since.c_str(), now, "--since"));
+  }
+  if (!options.until.empty()) {
+    wanted.setUntilUnixNanoseconds(timeNanoseconds(options.until.c_str(), now, "--until"));
+  }
   auto stdio = request.initStdio();
   stdio.setStdout(shareFd(STDOUT_FILENO));
   stdio.setStderr(shareFd(STDERR_FILENO));

@@ -38,6 +38,9 @@ struct LogsOptions {
   std::string zone;
   bool follow = false;
   unsigned tail = 0;
+  std::string since;  // as `timeNanoseconds` reads it; empty: all that is kept
+  std::string until;  // empty: up to now; when following: without end
+  bool timestamps = false;
 };
 int logsCommand(CommandContext& context, const LogsOptions& options);
 

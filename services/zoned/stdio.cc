@@ -88,4 +88,23 @@ kj::Promise<void> logsToStdio(Zone& zone, schema::LogOptions::Reader options, St
   co_await request.send();
 }
 
+kj::Promise<void> putFilesFrom(Zone& zone, kj::StringPtr directory, kj::AutoCloseFd archive) {
+  auto link = KJ_ASSERT_NONNULL(zone.holdings.link);
+  auto request = KJ_ASSERT_NONNULL(zone.holdings.workload).putFilesRequest();
+  request.setDirectory(directory);
+  auto opened = co_await request.send();
+  auto pump = link.pumpRequest();
+  pump.setFile(makeFile(kj::mv(archive)));
+  pump.setInto(opened.getArchive());
+  co_await pump.send();
+}
+
+kj::Promise<void> getFilesTo(Zone& zone, kj::StringPtr path, kj::AutoCloseFd archive) {
+  auto link = KJ_ASSERT_NONNULL(zone.holdings.link);
+  auto request = KJ_ASSERT_NONNULL(zone.holdings.workload).getFilesRequest();
+  request.setPath(path);
+  request.setInto(writerFor(link, kj::mv(archive)));
+  co_await request.send();
+}
+
 }  // namespace bulkhead

@@ -29,4 +29,11 @@ kj::Promise<schema::Process::Client> execWithStdio(Zone& zone, schema::ProcessSp
 // Copies the workload's log; resolves at its end.
 kj::Promise<void> logsToStdio(Zone& zone, schema::LogOptions::Reader options, StdioFds fds);
 
+// Unpacks the archive that a client's descriptor holds below a directory of the container; resolves
+// when all is in place. Fails with `busy` where the workload does not run.
+kj::Promise<void> putFilesFrom(Zone& zone, kj::StringPtr directory, kj::AutoCloseFd archive);
+
+// Packs a path of the container into a client's descriptor.
+kj::Promise<void> getFilesTo(Zone& zone, kj::StringPtr path, kj::AutoCloseFd archive);
+
 }  // namespace bulkhead

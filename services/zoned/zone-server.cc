@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
+#include "services/runtime/files.h"
 #include "services/zoned/console-sink.h"
 #include "services/zoned/spec.h"
 #include "services/zoned/stdio.h"
@@ -60,11 +61,7 @@ class ZoneServer final : public schema::Zone::Server {
       fail(FailureCode::INVALID, "arguments", "there is no command to run");
     }
     auto files = co_await takeStdio(params.getStdio());
-    co_await zone->whenReady();
-    if (zone->record.state == ZoneState::READY || zone->record.state == ZoneState::EXITED) {
-      fail(FailureCode::BUSY, zone->record.name, "the zone's workload does not run");
-    }
-    co_await zone->whenLinked();
+    co_await whenItRuns();
     context.getResults().setProcess(co_await execWithStdio(*zone, params.getSpec(), kj::mv(files)));
   }
 
@@ -74,6 +71,20 @@ class ZoneServer final : public schema::Zone::Server {
     co_await zone->whenReady();
     co_await zone->whenLinked();
     co_await logsToStdio(*zone, params.getOptions(), kj::mv(files));
+  }
+
+  kj::Promise<void> putFiles(PutFilesContext context) override {
+    auto params = context.getParams();
+    auto archive = co_await takeFd(params.getArchive(), "archive");
+    co_await whenItRuns();
+    co_await putFilesFrom(*zone, params.getDirectory(), kj::mv(archive));
+  }
+
+  kj::Promise<void> getFiles(GetFilesContext context) override {
+    auto params = context.getParams();
+    auto archive = co_await takeFd(params.getArchive(), "archive");
+    co_await whenItRuns();
+    co_await getFilesTo(*zone, params.getPath(), kj::mv(archive));
   }
 
   kj::Promise<void> destroy(DestroyContext) override { co_await zone->destroy(); }
@@ -114,6 +125,15 @@ class ZoneServer final : public schema::Zone::Server {
   kj::Own<Zone> zone;
   Holder holder;
   bool starting = false;
+
+  // Resolves when the zone is linked. Fails with `busy` where its workload does not run.
+  kj::Promise<void> whenItRuns() {
+    co_await zone->whenReady();
+    if (zone->record.state == ZoneState::READY || zone->record.state == ZoneState::EXITED) {
+      fail(FailureCode::BUSY, zone->record.name, "the zone's workload does not run");
+    }
+    co_await zone->whenLinked();
+  }
 
   // Fails with `guestSilent` where the zone keeps whoever asks waiting.
   template <typename T>

@@ -44,12 +44,12 @@ TEST_F(ZonedProcess, TheAgentIsToldHowTheContainerIsSetUp) {
   startZoned();
   auto ran =
       run({"run", "--stop-signal", "SIGUSR2", "--security-opt", "mask=/secret", "debian:13"});
-  EXPECT_EQ(ran.code, 0) << ran.error.cStr();
+  EXPECT_EQ(ran.code, 0) << ran.errors.cStr();
   EXPECT_TRUE(world.called("createWorkload stopped by SIGUSR2"));
   EXPECT_TRUE(world.called("createWorkload masks /secret"));
   auto refused = run({"run", "--sysctl", "vm.swappiness=1", "debian:13"});
   EXPECT_EQ(refused.code, 125);
-  EXPECT_CONTAINS(refused.error, "vm.swappiness");
+  EXPECT_CONTAINS(refused.errors, "vm.swappiness");
 }
 
 TEST_F(ZonedProcess, ExitCodesPassThrough) {
@@ -130,6 +130,11 @@ TEST_F(ZonedProcess, LaunchExecLogsInfoConsoleDestroy) {
   EXPECT_STREQ(run({"zone", "exec", "web", "echo", "inside"}).output.cStr(), "inside\n");
   EXPECT_EQ(run({"zone", "exec", "web", "exit", "3"}).code, 3);
   EXPECT_STREQ(run({"zone", "logs", "web"}).output.cStr(), "from the log\n");
+  EXPECT_TRUE(world.called("logs since 0 until 0"));
+  run({"zone", "logs", "-t", "--since", "2001-09-09T01:46:40Z", "--until", "2001-09-09T01:46:41Z",
+       "web"});
+  EXPECT_TRUE(
+      world.called("logs since 1000000000000000000 until 1000000001000000000 with timestamps"));
   EXPECT_STREQ(run({"zone", "console", "web"}).output.cStr(), "booting\n\\x1b[2Jdone\n");
   auto info = run({"--output", "json", "zone", "info", "web"});
   EXPECT_CONTAINS(info.output, "\"state\": \"running\"");

@@ -141,6 +141,32 @@ TEST(Life, KeepsLogs) {
     auto logs = run({"bulkhead", "zone", "logs", "logs"});
     return logs.code == 0 && logs.out == "first\n" && logs.err == "second\n";
   })) << run({"bulkhead", "zone", "logs", "logs"});
+  auto stamped = run({"bulkhead", "zone", "logs", "-t", "--since", "1h", "logs"});
+  EXPECT_THAT(stamped.out,
+              testing::MatchesRegex("20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[.][0-9]{9}Z first\n"));
+  EXPECT_EQ(run({"bulkhead", "zone", "logs", "--until", "1h", "logs"}).out, "");
+}
+
+TEST(Life, CopiesFilesInAndOut) {
+  NothingLeft nothing;
+  Zone zone("files", {"--pv"}, {"localhost:5000/busybox", "sleep", "100000"});
+  auto made = run({"sh", "-c",
+                   "rm -rf /tmp/cp && mkdir -p /tmp/cp/conf && cd /tmp/cp && echo one > conf/a && "
+                   "chmod 640 conf/a && ln -s a conf/link && head -c 20000000 /dev/urandom > big"});
+  ASSERT_EQ(made.code, 0) << made;
+  auto in = run({"bulkhead", "zone", "cp", "/tmp/cp/conf", "files:/etc/app"});
+  EXPECT_EQ(in.code, 0) << in;
+  EXPECT_EQ(zone.exec({"sh", "-c", "stat -c %a /etc/app/a; cat /etc/app/link"}).out, "640\none\n");
+  EXPECT_EQ(run({"bulkhead", "zone", "cp", "/tmp/cp/big", "files:/tmp"}).code, 0);
+  auto out = run({"bulkhead", "zone", "cp", "files:/tmp/big", "/tmp/cp/back"});
+  EXPECT_EQ(out.code, 0) << out;
+  EXPECT_EQ(run({"cmp", "/tmp/cp/big", "/tmp/cp/back"}).code, 0);
+  auto listed = run({"sh", "-c", "bulkhead zone cp files:/etc/app - | tar -t | sort"});
+  EXPECT_EQ(listed.out, "app/\napp/a\napp/link\n") << listed;
+  auto missing = run({"bulkhead", "zone", "cp", "files:/no/such", "/tmp/cp"});
+  EXPECT_EQ(missing.code, 125);
+  EXPECT_THAT(missing.err, HasSubstr("/no/such"));
+  run({"rm", "-rf", "/tmp/cp"});
 }
 
 TEST(Life, ListsAndWaits) {

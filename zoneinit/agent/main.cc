@@ -16,6 +16,7 @@
 #include "services/runtime/log.h"
 #include "services/runtime/passed-fds.h"
 #include "zoneinit/agent/exit-codes.h"
+#include "zoneinit/agent/files-main.h"
 #include "zoneinit/agent/sessions.h"
 #include "zoneinit/agent/shutdown-watch.h"
 #include "zoneinit/agent/transport.h"
@@ -93,7 +94,9 @@ int run() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  kj::ArrayPtr<const char* const> arguments(argv, static_cast<size_t>(argc));
+  if (argc > 0 && arguments[0] == kFilesProgram) return filesMain(arguments);
   try {
     return run();
   } catch (...) {

@@ -4,10 +4,25 @@
 #include <array>
 
 #include "services/runtime/failure.h"
+#include "zoneinit/agent/file-transfer.h"
 #include "zoneinit/agent/process-server.h"
+#include "zoneinit/runtime/log-reader.h"
+#include "zoneinit/runtime/wall-clock.h"
 
 namespace bulkhead::zone {
 namespace {
+
+// A timer counts in 63 bits.
+constexpr uint64_t kLongestWait = uint64_t{24} * 3600 * 1'000'000'000;
+
+LogSelection readSelection(schema::LogOptions::Reader options) {
+  LogSelection selection;
+  selection.tailLines = options.getTailLines();
+  selection.since = options.getSinceUnixNanoseconds();
+  if (options.getUntilUnixNanoseconds() != 0) selection.until = options.getUntilUnixNanoseconds();
+  if (options.getTimestamps()) selection.stamps = LineStamps::rfc3339;
+  return selection;
+}
 
 class WorkloadServer final : public schema::Workload::Server {
  public:
@@ -37,24 +52,30 @@ class WorkloadServer final : public schema::Workload::Server {
     auto held = kj::addRef(*container);
     auto params = context.getParams();
     bool follow = params.getOptions().getFollow();
+    auto selection = readSelection(params.getOptions());
     std::array<kj::Maybe<schema::ByteStream::Client>, 2> sinks;
     if (params.hasStdout()) sinks[0] = params.getStdout();
     if (params.hasStderr()) sinks[1] = params.getStderr();
     auto& ring = held->log();
-    uint64_t position = ring.tail(params.getOptions().getTailLines());
+    LogReader reader(ring, selection);
     for (;;) {
-      auto chunk = ring.read(position);
-      position = chunk.next;
-      if (chunk.bytes.size() > 0) {
-        KJ_IF_MAYBE (sink, sinks[static_cast<size_t>(chunk.stream)]) {
+      KJ_IF_MAYBE (piece, reader.next()) {
+        KJ_IF_MAYBE (sink, sinks[static_cast<size_t>(piece->stream)]) {
           auto request = sink->writeRequest();
-          request.setBytes(chunk.bytes);
+          request.setBytes(piece->bytes);
           co_await request.send();
         }
-      } else if (follow && !ring.closed()) {
-        co_await ring.whenBeyond(position);
       } else {
-        break;
+        auto now = unixNanoseconds();
+        if (!follow || ring.closed() || now > selection.until) break;
+        auto more = ring.whenBeyond(reader.end());
+        // No line that begins later is wanted, and what follows of one that began before is not
+        // waited for.
+        if (selection.until != UINT64_MAX) {
+          auto left = kj::min(selection.until - now + 1, kLongestWait) * kj::NANOSECONDS;
+          more = more.exclusiveJoin(held->timer().afterDelay(left));
+        }
+        co_await more;
       }
     }
     for (auto& each : sinks) {
@@ -74,6 +95,17 @@ class WorkloadServer final : public schema::Workload::Server {
     if (container->destroyed()) co_return;
     co_await container->destroy();
     onDestroyed(container->id());
+  }
+
+  kj::Promise<void> putFiles(PutFilesContext context) override {
+    auto archive =
+        co_await zone::putFiles(kj::addRef(*container), context.getParams().getDirectory());
+    context.getResults().setArchive(kj::mv(archive));
+  }
+
+  kj::Promise<void> getFiles(GetFilesContext context) override {
+    auto params = context.getParams();
+    co_await zone::getFiles(kj::addRef(*container), params.getPath(), params.getInto());
   }
 
  private:

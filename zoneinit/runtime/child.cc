@@ -179,6 +179,10 @@ void chooseAppArmorProfile(const char* profile) {
   auto argv = const_cast<char* const*>(plan.arguments.begin());
   auto envp = const_cast<char* const*>(plan.environment.begin());
   const char* name = plan.arguments[0];
+  KJ_IF_MAYBE (program, plan.program) {
+    execveat(*program, "", argv, envp, AT_EMPTY_PATH);
+    throw StepError{Step::execute, errno, name};
+  }
   if (strchr(name, '/') != nullptr) {
     execve(name, argv, envp);
     throw StepError{Step::execute, errno, name};

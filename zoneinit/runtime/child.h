@@ -38,6 +38,7 @@ struct ChildPlan {
   kj::ArrayPtr<const char* const> arguments;    // ends with nullptr
   kj::ArrayPtr<const char* const> environment;  // ends with nullptr
   const char* searchPath;                       // value of PATH in `environment`
+  kj::Maybe<int> program;                       // what is executed instead of arguments[0]
   const char* workingDirectory;
   const UserIdentity* user;
   CapabilityMask capabilities;

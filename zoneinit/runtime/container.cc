@@ -309,7 +309,8 @@ kj::Promise<kj::Own<Process>> Container::launchFirst(ProcessSpec process, Proces
 }
 
 kj::Promise<kj::Own<Process>> Container::launchFurther(ProcessSpec process, ProcessSinks sinks,
-                                                       InputMode input, int first) {
+                                                       InputMode input, int first,
+                                                       kj::Maybe<int> program) {
   if (running >= kMostProcesses) {
     fail(FailureCode::EXHAUSTED, spec.id, kj::str("has ", running, " processes already"));
   }
@@ -318,6 +319,7 @@ kj::Promise<kj::Own<Process>> Container::launchFurther(ProcessSpec process, Proc
   {
     Launching launching(*this, process, input);
     launching.plan.birth = first;
+    launching.plan.program = program;
     launching.plan.join = NamespaceJoin{first, enteredNamespaces(spec.settings)};
     auto& whole = *KJ_ASSERT_NONNULL(cgroup);
     KJ_IF_MAYBE (timeout, process.timeout) {
@@ -357,16 +359,24 @@ kj::Own<Process> Container::process() {
   fail(FailureCode::BUSY, spec.id, "the container was not started");
 }
 
+int Container::runningProcess() {
+  KJ_IF_MAYBE (main, mainProcess) {
+    if (!(*main)->hasEnded()) return (*main)->pidfd();
+  }
+  fail(FailureCode::BUSY, spec.id, "the container does not run");
+}
+
 kj::Promise<kj::Own<Process>> Container::execute(ProcessSpec process, ProcessSinks sinks,
                                                  InputMode input) {
   auto self = kj::addRef(*this);
-  KJ_IF_MAYBE (main, mainProcess) {
-    if (!(*main)->hasEnded()) {
-      int target = (*main)->pidfd();
-      co_return co_await launchFurther(kj::mv(process), kj::mv(sinks), input, target);
-    }
-  }
-  fail(FailureCode::BUSY, spec.id, "the container does not run");
+  co_return co_await launchFurther(kj::mv(process), kj::mv(sinks), input, runningProcess());
+}
+
+kj::Promise<kj::Own<Process>> Container::executeProgram(int program, ProcessSpec process,
+                                                        ProcessSinks sinks, InputMode input) {
+  auto self = kj::addRef(*this);
+  co_return co_await launchFurther(kj::mv(process), kj::mv(sinks), input, runningProcess(),
+                                   program);
 }
 
 kj::Promise<ExitStatus> Container::stop(kj::Duration grace) {

@@ -48,6 +48,7 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   kj::StringPtr id() const { return spec.id; }
   State state() const;
   LogRing& log() { return ring; }
+  kj::Timer& timer() { return context.timer; }
   const ContainerSpec& specification() const { return spec; }
 
   // Its cgroup's directory, borrowed; none once it is destroyed.
@@ -63,6 +64,11 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
 
   // Starts a further process; its output is not kept in the log.
   kj::Promise<kj::Own<Process>> execute(ProcessSpec process, ProcessSinks sinks, InputMode input);
+
+  // The same with a program of the agent's own, open as a descriptor that is borrowed until this
+  // resolves: `process.arguments[0]` is only what it is told to be called.
+  kj::Promise<kj::Own<Process>> executeProgram(int program, ProcessSpec process, ProcessSinks sinks,
+                                               InputMode input);
 
   // The stop signal, and SIGKILL to everything after the grace period.
   kj::Promise<ExitStatus> stop(kj::Duration grace);
@@ -96,7 +102,9 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   kj::Promise<kj::Own<Process>> launchFirst(ProcessSpec process, ProcessSinks sinks,
                                             InputMode input);
   kj::Promise<kj::Own<Process>> launchFurther(ProcessSpec process, ProcessSinks sinks,
-                                              InputMode input, int first);
+                                              InputMode input, int first,
+                                              kj::Maybe<int> program = nullptr);
+  int runningProcess();
   kj::Promise<void> keepRunning(kj::Own<Process> process);
   kj::Promise<void> keepTime(kj::Own<Process> process, kj::Duration timeout, Cgroup& group);
   kj::Maybe<const SystemCallFilter&> filterFor(CapabilityMask capabilities);

@@ -3,14 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include <kj/async.h>
 #include <kj/string.h>
 
 namespace bulkhead::zone {
 namespace {
 
-void append(LogRing& ring, OutputStream stream, kj::StringPtr text) {
-  ring.append(stream, text.asBytes());
+void append(LogRing& ring, OutputStream stream, kj::StringPtr text, uint64_t now = 1000) {
+  ring.append(stream, text.asBytes(), now);
 }
 
 kj::String readFrom(LogRing& ring, uint64_t position) {
@@ -61,7 +63,7 @@ TEST(LogRingTest, BoundsSingleBytesInTurns) {
 
 TEST(LogRingTest, TakesMoreThanItKeeps) {
   LogRing ring(4096);
-  ring.append(kOut, kj::heapArray<kj::byte>(1 << 20));
+  ring.append(kOut, kj::heapArray<kj::byte>(1 << 20), 1000);
   EXPECT_EQ(ring.end(), 1u << 20);
   EXPECT_LE(ring.end() - ring.begin(), 4096u);
 }
@@ -77,6 +79,55 @@ TEST(LogRingTest, FindsTheLastLines) {
   EXPECT_EQ(ring.tail(0), 0u);
   append(ring, kOut, "unfinished");
   EXPECT_STREQ(readFrom(ring, ring.tail(2)).cStr(), "e\nunfinished");
+}
+
+TEST(LogRingTest, KnowsWhenEachLineBegan) {
+  LogRing ring(1 << 16);
+  append(ring, kOut, "a\nb\nc", 10);  // positions 0, 2, 4
+  append(ring, kErr, "x\n", 20);      // 5
+  append(ring, kOut, "c\nd\n", 30);   // 7 goes on with the line of 4, 9 begins one
+  append(ring, kOut, "e\n", 40);      // 11
+  for (auto [position, time] : {std::pair<uint64_t, uint64_t>{0, 10},
+                                {2, 10},
+                                {4, 10},
+                                {5, 20},
+                                {6, 20},
+                                {7, 10},
+                                {8, 10},
+                                {9, 30},
+                                {11, 40}}) {
+    EXPECT_EQ(ring.lineTime(position), time) << position;
+  }
+  EXPECT_THROW((void)ring.lineTime(13), kj::Exception);
+}
+
+TEST(LogRingTest, KeepsTimesWhereTheClockIsSetBack) {
+  LogRing ring(1 << 16);
+  append(ring, kOut, "a\n", 1'000);
+  append(ring, kOut, "b\nc", 500);
+  append(ring, kOut, "c\nd\n", uint64_t{1} << 60);
+  EXPECT_EQ(ring.lineTime(0), 1'000u);
+  EXPECT_EQ(ring.lineTime(2), 500u);
+  EXPECT_EQ(ring.lineTime(5), 500u);
+  EXPECT_EQ(ring.lineTime(7), uint64_t{1} << 60);
+}
+
+TEST(LogRingTest, ALineOverManySegmentsHasOneTime) {
+  LogRing ring(1 << 16);
+  for (uint64_t i = 0; i < 1'000; ++i) append(ring, kOut, "0123456789", 100 + i);
+  EXPECT_EQ(ring.lineTime(9'999), 100u);
+  append(ring, kOut, "\nnext", 5'000);
+  EXPECT_EQ(ring.lineTime(10'000), 100u);
+  EXPECT_EQ(ring.lineTime(10'001), 5'000u);
+}
+
+TEST(LogRingTest, TimesOfShortLinesStayBounded) {
+  LogRing ring(8192);
+  for (uint64_t i = 0; i < 100'000; ++i) append(ring, kOut, "x\n", i);
+  // Each line costs its two bytes and eight of its time.
+  EXPECT_LE(ring.end() - ring.begin(), 8192u / 5);
+  EXPECT_GE(ring.end() - ring.begin(), 8192u / 10);
+  EXPECT_EQ(ring.lineTime(ring.end() - 1), 99'999u);
 }
 
 TEST(LogRingTest, IsEmptyAtFirst) {

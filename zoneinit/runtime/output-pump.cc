@@ -7,6 +7,8 @@
 
 #include <kj/debug.h>
 
+#include "zoneinit/runtime/wall-clock.h"
+
 namespace bulkhead::zone {
 namespace {
 
@@ -36,7 +38,7 @@ OutputPump::OutputPump(kj::UnixEventPort& eventPort, kj::AutoCloseFd fdParam,
 
 kj::Promise<void> OutputPump::deliver(kj::ArrayPtr<const kj::byte> bytes) {
   KJ_IF_MAYBE (ring, log) {
-    ring->append(stream, bytes);
+    ring->append(stream, bytes, unixNanoseconds());
   }
   bool failed = false;
   KJ_IF_MAYBE (target, sink) {

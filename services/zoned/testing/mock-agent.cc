@@ -58,6 +58,21 @@ class CatInput final : public schema::ByteStream::Server {
   kj::Own<MockProcess> process;
 };
 
+// Keeps an archive as it is.
+class FilesInput final : public schema::ByteStream::Server {
+ public:
+  explicit FilesInput(kj::Own<MockWorld::MockFile> file) : file(kj::mv(file)) {}
+
+  kj::Promise<void> write(WriteContext context) override {
+    file->bytes.addAll(context.getParams().getBytes());
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> end(EndContext) override { return kj::READY_NOW; }
+
+ private:
+  kj::Own<MockWorld::MockFile> file;
+};
+
 class ProcessServer final : public schema::Process::Server {
  public:
   ProcessServer(kj::Own<MockProcess> process, kj::Maybe<schema::ByteStream::Client> input)
@@ -166,11 +181,39 @@ class WorkloadServer final : public schema::Workload::Server {
   }
 
   kj::Promise<void> logs(LogsContext context) override {
+    auto options = context.getParams().getOptions();
+    world.call(kj::str("logs since ", options.getSinceUnixNanoseconds(), " until ",
+                       options.getUntilUnixNanoseconds(),
+                       options.getTimestamps() ? " with timestamps" : ""));
     auto output = context.getParams().getStdout();
     auto request = output.writeRequest();
     request.setBytes(kj::StringPtr("from the log\n").asBytes());
     co_await request.send();
     co_await output.endRequest().send();
+  }
+
+  kj::Promise<void> putFiles(PutFilesContext context) override {
+    auto directory = context.getParams().getDirectory();
+    if (directory == "/missing") fail(FailureCode::NOT_FOUND, directory, "there is none");
+    auto file = kj::refcounted<MockWorld::MockFile>();
+    domain->files.upsert(kj::str(directory), kj::addRef(*file));
+    context.getResults().setArchive(kj::heap<FilesInput>(kj::mv(file)));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> getFiles(GetFilesContext context) override {
+    auto params = context.getParams();
+    KJ_IF_MAYBE (file, domain->files.find(params.getPath())) {
+      auto held = kj::addRef(**file);
+      auto into = params.getInto();
+      auto request = into.writeRequest();
+      request.setBytes(held->bytes.asPtr());
+      co_await request.send();
+      co_await into.endRequest().send();
+      co_return;
+    }
+    auto known = params.getPath() == "/file/.";
+    fail(known ? FailureCode::INVALID : FailureCode::NOT_FOUND, params.getPath(), "there is none");
   }
 
  private:

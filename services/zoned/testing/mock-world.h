@@ -40,6 +40,10 @@ class MockWorld {
     void end();
   };
 
+  struct MockFile : public kj::Refcounted {
+    kj::Vector<kj::byte> bytes;
+  };
+
   struct MockDomain : public kj::Refcounted {
     Uuid id;
     kj::String name;
@@ -59,6 +63,8 @@ class MockWorld {
     kj::Vector<kj::String> arguments;
     kj::Vector<kj::String> environment;
     kj::Maybe<kj::Own<MockProcess>> process;
+    // Archives by path: those that were put, and those a test has to be got.
+    kj::HashMap<kj::String, kj::Own<MockFile>> files;
 
     void change();
   };
