@@ -101,7 +101,8 @@ struct Stdio {
 interface Workload {
   start @0 (stdio :Stdio) -> (process :Process);
   # Starts the container's process, once. Errors: `commandNotFound`, `commandNotExecutable`,
-  # `invalid` (user, working directory), each naming the step and the errno.
+  # `notFound` (what is to be mounted), `unsupported`, `invalid` (user, working directory, a setting
+  # that the kernel refuses), `timeout`, each naming the step and the errno.
 
   process @1 () -> (process :Process);
   # The running, or ended, process. Errors: `busy` when it was not started.

@@ -40,7 +40,8 @@ struct TerminalSize {
   columns @1 :UInt16;
 }
 
-# Names without the CAP_ prefix; "ALL" is every one.
+# Names without the CAP_ prefix; "ALL" is every one. SYS_PTRACE with the zone's users reaches into
+# whatever is started in the container while it is set up, which is the agent's own program then.
 struct Capabilities {
   add @0 :List(Text);          # to the default set of the big runtimes
   drop @1 :List(Text);         # from it, before anything is added
@@ -157,7 +158,7 @@ struct Device {
   type @1 :Type;
   major @2 :UInt32;
   minor @3 :UInt32;
-  access @4 :Text;             # of "rwm"; empty: "rwm"
+  access @4 :Text;             # of "rwm"; empty: "rwm". Any node may be made; opening is what counts
   mode @5 :UInt16;             # 0: 0666
   user @6 :UInt32;
   group @7 :UInt32;

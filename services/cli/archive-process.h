@@ -16,7 +16,8 @@ class ArchiveProcess {
  public:
   enum class Stream { input, output };
 
-  // Runs `body` with `archive` as its standard input or output and nothing else open.
+  // Runs `body` with `archive` as its standard input or output, and besides it open only the other
+  // standard streams.
   ArchiveProcess(CommandContext& context, kj::AutoCloseFd archive, Stream stream,
                  kj::Function<void()> body);
   // Ends it.

@@ -45,6 +45,25 @@ TEST(ExitCodes, AsShellsHaveThem) {
   EXPECT_EQ(exitCodeOf(status.asReader()), 137);
 }
 
+TEST(ExitCodes, TheReasonIsTold) {
+  capnp::MallocMessageBuilder message;
+  auto status = message.initRoot<schema::ExitStatus>();
+  status.setSignal(9);
+  auto told = [&]() {
+    testing::internal::CaptureStderr();
+    exitCodeOf(status.asReader());
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(told(), "");
+  status.setReason("killed for \x1b[2Jfun");
+  EXPECT_EQ(told(), "bulkhead: the process was killed for \\x1b[2Jfun\n");
+  status.setReason("killed for want of memory");
+  status.setOutOfMemory(true);
+  EXPECT_EQ(told(),
+            "bulkhead: the process was killed for want of memory\n"
+            "hint: give it more with --memory\n");
+}
+
 TEST(Environment, ValuesAndOnesOwn) {
   EXPECT_STREQ(KJ_ASSERT_NONNULL(environmentEntry("A=b=c")).cStr(), "A=b=c");
   setenv("CLI_TEST_VALUE", "here", 1);

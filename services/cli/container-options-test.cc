@@ -9,6 +9,7 @@
 
 #include <capnp/message.h>
 
+#include "services/cli/time-text.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead {
@@ -171,7 +172,8 @@ TEST_F(ContainerOptionsTest, RefusesWhatItDoesNotUnderstand) {
   for (auto text : {"1:2", "1:2:3:4", "a:2:3", "-1:2:3"}) {
     EXPECT_EQ(refused({"--uidmap", text}), "--uidmap") << text;
   }
-  for (auto text : {"/etc/passwd", "/no/such", "/dev/null:/a:rw:x"}) {
+  for (auto text : {"/etc/passwd", "/no/such", "/dev/null:/a:rw:x", "/dev/null:r:/a",
+                    "/dev/null:/a:/b", "/dev/null:x"}) {
     EXPECT_EQ(refused({"--device", text}), "--device") << text;
   }
   for (auto text : {"0", "10x", "m", "50d", "99999999999999999999s"}) {
@@ -185,10 +187,10 @@ TEST_F(ContainerOptionsTest, RefusesWhatItDoesNotUnderstand) {
 }
 
 TEST(Durations, UnitsAddUp) {
-  EXPECT_EQ(durationOf("-", "90"), 90 * kj::SECONDS);
-  EXPECT_EQ(durationOf("-", "1h30m"), 90 * kj::MINUTES);
-  EXPECT_EQ(durationOf("-", "250ms"), 250 * kj::MILLISECONDS);
-  EXPECT_EQ(durationOf("-", "2d"), 48 * kj::HOURS);
+  EXPECT_EQ(durationOf("90", "-"), 90 * kj::SECONDS);
+  EXPECT_EQ(durationOf("1h30m", "-"), 90 * kj::MINUTES);
+  EXPECT_EQ(durationOf("250ms", "-"), 250 * kj::MILLISECONDS);
+  EXPECT_EQ(durationOf("2d", "-"), 48 * kj::HOURS);
 }
 
 }  // namespace

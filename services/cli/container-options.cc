@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "services/cli/time-text.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
 
@@ -151,10 +152,17 @@ void fillDevice(schema::Device::Builder device, const std::string& text) {
   if (stat(parts[0].c_str(), &info) != 0 || (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode))) {
     invalid(kOption, text, "name a device of this host, with PATH[:PATH-IN-CONTAINER][:rwm]");
   }
-  device.setPath(parts[0]);
-  if (parts.size() > 1 && parts[1].starts_with("/")) device.setPath(parts[1]);
-  if (parts.size() > 1 && !parts.back().starts_with("/")) device.setAccess(parts.back());
-  if (parts.size() > 3) invalid(kOption, text, "write PATH[:PATH-IN-CONTAINER][:rwm]");
+  constexpr kj::StringPtr kForm = "write PATH[:PATH-IN-CONTAINER][:rwm]"_kj;
+  size_t next = 1;
+  device.setPath(next < parts.size() && parts[next].starts_with("/") ? parts[next++] : parts[0]);
+  if (next < parts.size()) {
+    auto& access = parts[next++];
+    if (access.empty() || access.find_first_not_of("rwm") != std::string::npos) {
+      invalid(kOption, text, kForm);
+    }
+    device.setAccess(access);
+  }
+  if (next < parts.size()) invalid(kOption, text, kForm);
   device.setType(S_ISBLK(info.st_mode) ? schema::Device::Type::BLOCK
                                        : schema::Device::Type::CHARACTER);
   device.setMajor(major(info.st_rdev));
@@ -284,7 +292,8 @@ void addContainerOptions(CLI::App& app, ContainerOptions& options) {
   list("--group-add", options.groups, "further group, name or number");
   list("--ulimit", options.limits, "NAME=SOFT[:HARD], such as nofile=1024:4096");
   list("--tmpfs", options.memoryMounts, "PATH[:size=64M,mode=1777,ro,exec]: memory mounted there");
-  list("--sysctl", options.sysctls, "KEY=VALUE of the container's own namespaces");
+  list("--sysctl", options.sysctls,
+       "KEY=VALUE of the container's namespaces, such as net.ipv4.ip_forward=1");
   list("--cgroup", options.cgroup, "FILE=VALUE of cgroup v2, such as cpu.max='50000 100000'");
   list("--device", options.devices, "PATH[:PATH-IN-CONTAINER][:rwm], by a node of this host");
   list("--namespace", options.namespaces, "KIND=own or KIND=zone; pid, net, ipc, uts, user, ...");
@@ -352,35 +361,9 @@ uint64_t bytesOf(kj::StringPtr option, kj::StringPtr text) {
   return number << shift;
 }
 
-kj::Duration durationOf(kj::StringPtr option, kj::StringPtr text) {
-  constexpr kj::StringPtr kHint = "give seconds, or a span of time such as 10m or 1h30m"_kj;
-  constexpr uint64_t kMostMilliseconds = 100ull * 366 * 24 * 3600 * 1000;
-  std::string rest = text.cStr();
-  if (rest.find_first_not_of("0123456789") == std::string::npos) rest += "s";
-  uint64_t milliseconds = 0;
-  while (!rest.empty()) {
-    auto digits = rest.find_first_not_of("0123456789");
-    if (digits == 0 || digits == std::string::npos) invalid(option, text.cStr(), kHint);
-    auto number = numberOf<uint64_t>(option, rest.substr(0, digits), kHint);
-    rest.erase(0, digits);
-    auto unit = rest.substr(0, rest.find_first_of("0123456789"));
-    rest.erase(0, unit.size());
-    uint64_t factor = 0;
-    if (unit == "ms") factor = 1;
-    if (unit == "s") factor = 1000;
-    if (unit == "m") factor = 60 * 1000;
-    if (unit == "h") factor = 3600 * 1000;
-    if (unit == "d") factor = 24 * 3600 * 1000;
-    if (factor == 0 || number > kMostMilliseconds / factor) invalid(option, text.cStr(), kHint);
-    milliseconds += number * factor;
-    if (milliseconds > kMostMilliseconds) invalid(option, text.cStr(), kHint);
-  }
-  return static_cast<int64_t>(milliseconds) * kj::MILLISECONDS;
-}
-
 uint32_t timeoutMillisecondsOf(kj::StringPtr text) {
   if (text.size() == 0) return 0;
-  auto milliseconds = durationOf("--timeout", text) / kj::MILLISECONDS;
+  auto milliseconds = durationOf(text, "--timeout") / kj::MILLISECONDS;
   if (milliseconds < 1 || milliseconds > UINT32_MAX) {
     invalid("--timeout", text.cStr(), "give at least a millisecond and at most 49 days");
   }

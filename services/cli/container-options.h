@@ -40,10 +40,7 @@ void addContainerOptions(CLI::App& app, ContainerOptions& options);
 // Fails with `invalid`, naming the option.
 void fillContainer(schema::ZoneSpec::Builder spec, const ContainerOptions& options);
 
-// "90", "90s", "10m", "1h30m", "250ms": a span of time. Fails with `invalid`, naming the option.
-kj::Duration durationOf(kj::StringPtr option, kj::StringPtr text);
-
-// The same as what a process's timeout is written in. Empty: none.
+// What a process's timeout is written in, of "90" (seconds), "90s", "1h30m". Empty: none.
 uint32_t timeoutMillisecondsOf(kj::StringPtr text);
 
 // "4096", "64k", "512M", "1G", "1GiB": bytes. Fails with `invalid`, naming the option.

@@ -66,9 +66,11 @@ int exitCodeOf(FailureCode code) {
 }
 
 int exitCodeOf(schema::ExitStatus::Reader status) {
-  if (status.getOutOfMemory()) {
+  // The zone's own words; what it says of its memory is worth a hint.
+  if (status.getReason().size() > 0) {
+    auto hint = status.getOutOfMemory() ? "hint: give it more with --memory\n"_kj : ""_kj;
     writeTo(STDERR_FILENO,
-            "bulkhead: the zone ran out of memory\nhint: give it more with --memory\n");
+            kj::str("bulkhead: the process was ", printable(status.getReason(), 512), '\n', hint));
   }
   return status.isSignal() ? kSignalBase + status.getSignal() : status.getCode();
 }

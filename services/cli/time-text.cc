@@ -131,4 +131,15 @@ uint64_t timeNanoseconds(kj::StringPtr text, uint64_t now, kj::StringPtr option)
        "write it as 2026-01-02T03:04:05Z, or how long ago it was as 10m, 1h30m, 45s");
 }
 
+kj::Duration durationOf(kj::StringPtr text, kj::StringPtr option) {
+  std::string_view view(text.cStr(), text.size());
+  bool number = !view.empty() && view.find_first_not_of("0123456789") == view.npos;
+  auto withUnit = number ? kj::str(text, "s") : kj::str(text);
+  KJ_IF_MAYBE (nanoseconds, parseDuration({withUnit.cStr(), withUnit.size()})) {
+    return static_cast<int64_t>(*nanoseconds) * kj::NANOSECONDS;
+  }
+  fail(FailureCode::INVALID, option, kj::str("'", printable(text, 64), "' is no span of time"),
+       "give seconds, or a span of time such as 10m or 1h30m");
+}
+
 }  // namespace bulkhead

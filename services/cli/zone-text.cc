@@ -101,6 +101,7 @@ kj::String zoneDetails(schema::ZoneInfo::Reader zone) {
   table.add({"name", zone.getName()});
   table.add({"id", idOf(zone)});
   table.add({"state", stateText(zone)});
+  if (zone.getExit().getReason().size() > 0) table.add({"reason", zone.getExit().getReason()});
   if (zone.getError().size() > 0) {
     table.add({"error", kj::str(enumName(zone.getErrorCode()), ": ", zone.getError())});
   }

@@ -164,8 +164,9 @@ TEST_F(Trees, WhatAStrangerMadeStaysInItsDirectory) {
       "tar -C s -cf a.tar there/file");
   // A hard link to what a symbolic link leads to, and then a file of that name.
   refused(
-      "mkdir s; ln -s ../victim s/l; tar -C s -cf a.tar l; rm s/l; mkdir s/l; cp bad s/l/file; "
-      "ln s/l/file s/h; tar -C s -rf a.tar --transform 's,^x,l/file,' l/file h; true");
+      "mkdir s; ln -s ../victim s/l; tar -C s -cf a.tar l; cp bad s/x; ln s/x s/h; "
+      "tar -C s -rf a.tar --transform 'flags=h;s,^x$,l/file,' x h; "
+      "tar -tvf a.tar | grep -q 'h link to l/file'");
   EXPECT_EQ(shell("test \"$(cat victim/file)\" = good; test $(ls victim | wc -l) = 1"), 0);
   // A link in the very place of a file is replaced by it.
   shell(

@@ -66,6 +66,7 @@ TEST(MergeExec, AFurtherProcessMayDoWhatTheFirstMay) {
   first.get().initLimits(1)[0].setName("nofile");
   first.get().setPrivileges(schema::ProcessSpec::Privileges::GAINABLE);
   first.get().setOomScoreAdjust(7);
+  first.get().getUmask().setBits(0);
   first.get().setTimeoutMilliseconds(5);
   auto wanted = message.getOrphanage().newOrphan<schema::ProcessSpec>();
   wanted.get().initCapabilities().initAdd(1).set(0, "SYS_ADMIN");
@@ -77,6 +78,7 @@ TEST(MergeExec, AFurtherProcessMayDoWhatTheFirstMay) {
   EXPECT_TRUE(merged.getLimits()[0].getName().asReader() == "nofile");
   EXPECT_EQ(merged.getPrivileges(), schema::ProcessSpec::Privileges::GAINABLE);
   EXPECT_EQ(merged.getOomScoreAdjust(), 7);
+  EXPECT_TRUE(merged.getUmask().isBits());
   EXPECT_EQ(merged.getTimeoutMilliseconds(), 6u) << "each has its own";
 }
 

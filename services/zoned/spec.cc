@@ -152,6 +152,7 @@ void copyAuthority(schema::ProcessSpec::Reader from, schema::ProcessSpec::Builde
   to.setLimits(from.getLimits());
   to.setOomScoreAdjust(from.getOomScoreAdjust());
   to.setAppArmorProfile(from.getAppArmorProfile());
+  if (from.getUmask().isBits()) to.getUmask().setBits(from.getUmask().getBits());
 }
 
 }  // namespace
@@ -222,7 +223,10 @@ void normalizeSpec(schema::ZoneSpec::Reader spec, const ZonedConfig& config,
   checkTexts("entrypoint", spec.getEntrypoint());
   checkProcess(spec.getProcess());
   checkLabels(spec.getLabels());
-  zone::readContainerSettings(spec.getContainer());
+  zone::readContainerSettings(spec.getContainer(),
+                              spec.getNetwork() == schema::ZoneSpec::NetworkMode::NONE
+                                  ? zone::NetworkMode::none
+                                  : zone::NetworkMode::zone);
   if (spec.getStopSignal().size() > 0) zone::parseSignal(spec.getStopSignal());
 
   normal.setName(name);

@@ -16,6 +16,8 @@ namespace bulkhead::zone {
 namespace {
 
 constexpr size_t kMostPathBytes = 4095;
+constexpr kj::StringPtr kCapabilities[] = {"CHOWN"_kj, "DAC_OVERRIDE"_kj, "FOWNER"_kj, "FSETID"_kj,
+                                           "MKNOD"_kj};
 constexpr size_t kMostErrorBytes = 32 << 10;
 
 // What the process in the container says on its standard error.
@@ -132,6 +134,12 @@ kj::Promise<FilesProcess> startFiles(Container& container, kj::StringPtr order,
   arguments.set(1, order);
   arguments.set(2, path);
   spec.setUser("0:0");
+  // What it takes to write files as their owners, and nothing else.
+  auto capabilities = spec.initCapabilities();
+  capabilities.initDrop(1).set(0, "ALL");
+  auto add = capabilities.initAdd(static_cast<uint>(std::size(kCapabilities)));
+  uint i = 0;
+  for (auto name : kCapabilities) add.set(i++, name);
   auto error = kj::refcounted<ErrorText>();
   ProcessSinks sinks;
   sinks.output = kj::mv(output);

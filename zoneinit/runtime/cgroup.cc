@@ -15,6 +15,7 @@
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
+#include "services/runtime/files.h"
 #include "zoneinit/runtime/device-filter.h"
 #include "zoneinit/runtime/kernel-files.h"
 
@@ -24,6 +25,7 @@ namespace {
 constexpr uint32_t kMostPidsByDefault = 4096;
 constexpr kj::StringPtr kControllers[] = {"memory"_kj, "pids"_kj,   "cpu"_kj,
                                           "io"_kj,     "cpuset"_kj, "hugetlb"_kj};
+constexpr uint kPatienceAtStart = 100;
 
 // A privileged container makes parts of its own; we take them apart again.
 constexpr kj::StringPtr kMostDepth = "16"_kj, kMostParts = "1024"_kj;
@@ -43,41 +45,58 @@ kj::AutoCloseFd openDirectory(kj::StringPtr path) {
 }
 
 kj::AutoCloseFd makeDirectory(kj::StringPtr path) {
-  KJ_REQUIRE(mkdir(path.cStr(), 0755) == 0, "cannot make a cgroup", path, strerror(errno));
+  if (mkdir(path.cStr(), 0755) != 0) {
+    int error = errno;
+    auto code = error == EEXIST   ? FailureCode::BUSY
+                : error == EAGAIN ? FailureCode::EXHAUSTED
+                                  : FailureCode::INTERNAL;
+    fail(code, path, kj::str("cannot make a cgroup: ", strerror(error)));
+  }
   return openDirectory(path);
 }
 
-void clearLeftover(int parent, const char* name);
+// Takes a tree of cgroups apart whose processes were killed. Waits for the kernel to say that
+// nothing lives in one, as long as there is patience left for all of it together; what is still
+// busy then stays for the next start of the agent.
+class Clearing {
+ public:
+  explicit Clearing(uint patience) : patience(patience) {}
 
-// The parts of a cgroup. What is still busy then is tried again when the agent starts the next
-// time.
-void clearParts(int cgroup) {
-  int copy = openat(cgroup, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* listing = copy < 0 ? nullptr : fdopendir(copy);
-  if (listing == nullptr) return;
-  KJ_DEFER(closedir(listing));
-  while (dirent* entry = readdir(listing)) {
-    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') clearLeftover(cgroup, entry->d_name);
+  void parts(int cgroup) {
+    int copy = openat(cgroup, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR* listing = copy < 0 ? nullptr : fdopendir(copy);
+    if (listing == nullptr) return;
+    KJ_DEFER(closedir(listing));
+    while (dirent* entry = readdir(listing)) {
+      kj::StringPtr name = entry->d_name;
+      if (entry->d_type == DT_DIR && name != "." && name != "..") one(cgroup, entry->d_name);
+    }
   }
-}
 
-// Kills what an earlier agent left. Waits for the kernel to say that nothing lives in it.
-void clearLeftover(int parent, const char* name) {
-  int raw = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (raw < 0) return;
-  kj::AutoCloseFd fd(raw);
-  writeKernelFile(fd, "cgroup.kill", "1");
-  clearParts(fd);
-  for (int attempt = 0; attempt < 100; ++attempt) {
-    if (unlinkat(parent, name, AT_REMOVEDIR) == 0) return;
-    int events = openat(fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
-    if (events < 0) return;
-    kj::AutoCloseFd eventsFd(events);
-    char buffer[256];
-    (void)!read(eventsFd, buffer, sizeof buffer);
-    pollfd wait{events, POLLPRI, 0};
-    poll(&wait, 1, 100);
+ private:
+  uint patience;  // waits of a tenth of a second
+
+  void one(int parent, const char* name) {
+    int raw = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (raw < 0) return;
+    kj::AutoCloseFd fd(raw);
+    killCgroup(fd);
+    parts(fd);
+    while (unlinkat(parent, name, AT_REMOVEDIR) != 0 && patience > 0) {
+      --patience;
+      int events = openat(fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+      if (events < 0) return;
+      kj::AutoCloseFd eventsFd(events);
+      char buffer[256];
+      (void)!read(eventsFd, buffer, sizeof buffer);
+      pollfd wait{events, POLLPRI, 0};
+      poll(&wait, 1, 100);
+    }
   }
+};
+
+bool populated(int cgroup) {
+  return numberOfLine(readKernelFile(cgroup, "cgroup.events"), "populated") != 0;
 }
 
 uint32_t defaultPids() {
@@ -89,8 +108,8 @@ uint32_t defaultPids() {
 
 }  // namespace
 
-CgroupTree::CgroupTree(kj::UnixEventPort& eventPortParam, kj::StringPtr base)
-    : eventPort(eventPortParam), directory(kj::str(base, "/workloads")) {
+CgroupTree::CgroupTree(kj::UnixEventPort& eventPortParam, kj::StringPtr baseParam)
+    : eventPort(eventPortParam), base(kj::str(baseParam)), directory(kj::str(base, "/workloads")) {
   auto top = openDirectory(base);
   auto controllers = readKernelFile(top, "cgroup.controllers");
   // One by one: a single refusal must not take the others with it.
@@ -109,12 +128,12 @@ CgroupTree::CgroupTree(kj::UnixEventPort& eventPortParam, kj::StringPtr base)
     if (each == "memory") memory = handedDown;
     if (each == "pids") pids = handedDown;
   }
-  clearParts(own);
+  Clearing(kPatienceAtStart).parts(own);
 }
 
 Cgroup::Cgroup(CgroupTree& tree, kj::StringPtr name, CgroupLimits limits,
                const ContainerSettings& settings)
-    : eventPort(tree.port()), path(kj::str(tree.path(), "/", name)) {
+    : eventPort(tree.port()), top(kj::str(tree.top())), path(kj::str(tree.path(), "/", name)) {
   directory = makeDirectory(path);
   KJ_ON_SCOPE_FAILURE(rmdir(path.cStr()));
   limit(tree, limits);
@@ -127,7 +146,7 @@ Cgroup::Cgroup(CgroupTree& tree, kj::StringPtr name, CgroupLimits limits,
 }
 
 Cgroup::Cgroup(const Cgroup& whole, kj::StringPtr name)
-    : eventPort(whole.eventPort), path(kj::str(whole.path, "/", name)) {
+    : eventPort(whole.eventPort), top(kj::str(whole.top)), path(kj::str(whole.path, "/", name)) {
   directory = makeDirectory(path);
 }
 
@@ -164,21 +183,33 @@ void Cgroup::apply(const Setting& setting) {
 
 Cgroup::~Cgroup() noexcept(false) {
   kill();
-  clearParts(directory);
-  if (rmdir(path.cStr()) != 0) {
+  Clearing(0).parts(directory);
+  if (rmdir(path.cStr()) != 0 && errno != ENOENT) {
     // Whoever could keep it busy is being killed; the next agent start clears what is left.
     KJ_LOG(WARNING, "a container's cgroup stays behind", path, strerror(errno));
   }
 }
 
-void Cgroup::kill() { writeKernelFile(directory, "cgroup.kill", "1"); }
+void Cgroup::kill() { killCgroup(directory); }
 
-bool Cgroup::populated() const {
-  return numberOfLine(readKernelFile(directory, "cgroup.events"), "populated") != 0;
+kj::AutoCloseFd Cgroup::duplicate() const { return bulkhead::duplicate(directory); }
+
+kj::AutoCloseFd Cgroup::placeBeside(pid_t process) const {
+  // A cgroup that hands on controllers takes no processes (cgroups(7), "no internal processes").
+  auto handedOn = readKernelFile(directory, "cgroup.subtree_control");
+  auto own = readKernelFile(AT_FDCWD, kj::str("/proc/", process, "/cgroup"));
+  if (handedOn.size() > 1 && own.startsWith("0::/") && own.endsWith("\n")) {
+    auto part = kj::str(top, own.slice(3, own.size() - 1));
+    int raw = open(part.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (raw >= 0) return kj::AutoCloseFd(raw);
+  }
+  return duplicate();
 }
 
+// Goes on where the object is gone by then.
 kj::Promise<void> Cgroup::whenEmpty() {
-  int raw = openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC);
+  auto own = duplicate();
+  int raw = openat(own, "cgroup.events", O_RDONLY | O_CLOEXEC);
   if (raw < 0) co_return;
   kj::AutoCloseFd events(raw);
   kj::UnixEventPort::FdObserver observer(eventPort, events,
@@ -187,13 +218,15 @@ kj::Promise<void> Cgroup::whenEmpty() {
     auto changed = observer.whenUrgentDataAvailable();
     char buffer[256];
     // Reading re-arms the notification of this very descriptor.
-    if (pread(events, buffer, sizeof buffer, 0) < 0 || !populated()) co_return;
+    if (pread(events, buffer, sizeof buffer, 0) < 0 || !populated(own)) co_return;
     co_await changed;
   }
 }
 
-uint64_t Cgroup::outOfMemoryKills() const {
-  return numberOfLine(readKernelFile(directory, "memory.events"), "oom_kill");
+void killCgroup(int cgroup) { writeKernelFile(cgroup, "cgroup.kill", "1"); }
+
+uint64_t outOfMemoryKills(int cgroup) {
+  return numberOfLine(readKernelFile(cgroup, "memory.events"), "oom_kill");
 }
 
 }  // namespace bulkhead::zone

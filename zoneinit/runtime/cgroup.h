@@ -20,10 +20,12 @@ class CgroupTree {
   bool hasMemory() const { return memory; }
   bool hasPids() const { return pids; }
   kj::StringPtr path() const { return directory; }
+  kj::StringPtr top() const { return base; }
   kj::UnixEventPort& port() { return eventPort; }
 
  private:
   kj::UnixEventPort& eventPort;
+  kj::String base;
   kj::String directory;
   bool memory = false;
   bool pids = false;
@@ -58,17 +60,27 @@ class Cgroup {
   // Resolves when no process lives in it.
   kj::Promise<void> whenEmpty();
 
-  // How often the kernel killed something in it for want of memory.
-  uint64_t outOfMemoryKills() const;
+  // A descriptor of its own, for who may outlive this object.
+  kj::AutoCloseFd duplicate() const;
+
+  // Where a further process of this container can live: in it, or, where the container has given
+  // the controllers to parts it made itself, in the part that `process` lives in.
+  kj::AutoCloseFd placeBeside(pid_t process) const;
 
  private:
   kj::UnixEventPort& eventPort;
+  kj::String top;  // where the tree of cgroups is mounted
   kj::String path;
   kj::AutoCloseFd directory;
 
   void limit(const CgroupTree& tree, CgroupLimits limits);
   void apply(const Setting& setting);
-  bool populated() const;
 };
+
+// SIGKILL to everything in a cgroup and its parts.
+void killCgroup(int cgroup);
+
+// How often the kernel killed something in a cgroup for want of memory.
+uint64_t outOfMemoryKills(int cgroup);
 
 }  // namespace bulkhead::zone

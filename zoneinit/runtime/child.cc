@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "zoneinit/runtime/root-walk.h"
 #include "zoneinit/runtime/syscalls.h"
@@ -35,10 +36,9 @@ void resetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// The parent writes the mappings of a new user namespace, and then closes its end. Where it dies
-// first this goes on without mappings and fails.
+// The parent writes the mappings of a new user namespace, and then closes its end; ours of that end
+// is closed already. Where it dies first this goes on without mappings and fails.
 void waitForParent(const ChildPlan& plan) {
-  close(plan.notGo);
   char none;
   ssize_t n;
   do {
@@ -165,13 +165,66 @@ void becomeUser(const ChildPlan& plan) {
   }
 }
 
-void chooseAppArmorProfile(const char* profile) {
-  if (profile[0] == '\0') return;
-  kj::AutoCloseFd fd(
+// Opened while /proc is the zone's: a container can put anything in the place of its own.
+kj::AutoCloseFd openAppArmor(const char* profile) {
+  if (profile[0] == '\0') return {};
+  return kj::AutoCloseFd(
       must(Step::appArmor, open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC), profile));
+}
+
+void chooseAppArmorProfile(int file, const char* profile) {
+  if (file < 0) return;
   // In one piece, as the kernel wants it.
   iovec parts[] = {{const_cast<char*>("exec "), 5}, {const_cast<char*>(profile), strlen(profile)}};
-  must(Step::appArmor, writev(fd, parts, 2), profile);
+  must(Step::appArmor, writev(file, parts, 2), profile);
+}
+
+// The descriptors a child needs.
+class Needed {
+ public:
+  void add(int fd) {
+    if (fd < 0) return;
+    // No plan has as many.
+    if (count == fds.size()) throw StepError{Step::standardStreams, E2BIG, "descriptors"};
+    fds[count++] = fd;
+  }
+
+  // Closes all the others.
+  void keepAlone() {
+    std::sort(fds.begin(), fds.begin() + count);
+    unsigned from = 0;
+    for (size_t i = 0; i < count; ++i) {
+      auto kept = static_cast<unsigned>(fds[i]);
+      if (kept > from) close_range(from, kept - 1, 0);
+      from = kept + 1;
+    }
+    close_range(from, ~0U, 0);
+  }
+
+ private:
+  std::array<int, 128> fds{};
+  size_t count = 0;
+};
+
+// Whoever can look into a process of the container's process namespace shall not find the agent's
+// descriptors in one that is being set up.
+void keepNeeded(const ChildPlan& plan) {
+  Needed needed;
+  needed.add(plan.report);
+  needed.add(plan.go);
+  needed.add(plan.program.orDefault(-1));
+  for (int stream : plan.streams) needed.add(stream);
+  KJ_IF_MAYBE (target, plan.join) {
+    needed.add(target->process);
+  }
+  KJ_IF_MAYBE (container, plan.container) {
+    for (auto& each : container->joined) needed.add(each.process);
+    needed.add(container->users);
+    needed.add(container->mounts.devices);
+    needed.add(container->mounts.pseudoTerminals);
+    for (auto& mount : container->mounts.mounts) needed.add(mount.source);
+  }
+  needed.keepAlone();
 }
 
 // As execvpe(3) searches, but as the container's user in the container's root, and telling why.
@@ -231,6 +284,8 @@ void runChild(const ChildPlan& plan) {
   StepReport report{};
   try {
     resetSignals();
+    keepNeeded(plan);
+    auto appArmor = openAppArmor(plan.appArmorProfile);
     if (plan.go >= 0) {
       waitForParent(plan);
     } else {
@@ -247,7 +302,7 @@ void runChild(const ChildPlan& plan) {
     }
     enterWorkingDirectory(plan.workingDirectory);
     connectStreams(plan);
-    chooseAppArmorProfile(plan.appArmorProfile);
+    chooseAppArmorProfile(appArmor, plan.appArmorProfile);
     // Nothing of the agent's goes on living in the program.
     must(Step::standardStreams, close_range(3, ~0U, CLOSE_RANGE_CLOEXEC), "close_range");
     setLimits(plan.limits);

@@ -53,7 +53,6 @@ struct ChildPlan {
   bool terminal;  // they are a terminal, which becomes the controlling one
   int report;     // write end of the pipe for a StepReport
   int go;         // read end of a pipe, or -1: wait for its end before all else
-  int notGo;      // that pipe's other end, which the child closes first
   int birth;      // pidfd of the process in whose process namespace it is born, or -1
   kj::Maybe<ContainerPlan> container;
   kj::Maybe<NamespaceJoin> join;  // of the container's first process

@@ -62,7 +62,7 @@ class TreeBuilder {
 
   void build() {
     buildDevices();
-    mountKernelTree("proc", "/proc", kInert);
+    processes = mountKernelTree("proc", "/proc", kInert);
     mountKernelTree("sysfs", "/sys", kInert | systemWriting());
     mountKernelTree("cgroup2", "/sys/fs/cgroup", kInert | systemWriting());
     bindNameFiles();
@@ -75,6 +75,7 @@ class TreeBuilder {
  private:
   const MountPlan& plan;
   kj::AutoCloseFd root;
+  kj::AutoCloseFd processes;  // the procfs just made, whatever is mounted over it later
 
   bool privileged() const { return plan.settings->confinement == Confinement::privileged; }
 
@@ -103,7 +104,7 @@ class TreeBuilder {
     }
   }
 
-  // The tree for /dev is the agent's work: nothing in it leads elsewhere.
+  // The tree for /dev is the agent's work, and these places are its own directories and files.
   void attachBelowDevices(const char* name, int mount) {
     kj::AutoCloseFd place(
         must(Step::deviceMount, openat(plan.devices, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), name));
@@ -128,9 +129,10 @@ class TreeBuilder {
     throw StepError{step, error, type};
   }
 
-  void mountKernelTree(const char* type, const char* path, unsigned attributes) {
+  kj::AutoCloseFd mountKernelTree(const char* type, const char* path, unsigned attributes) {
     auto tree = kernelTree(Step::kernelMount, type, attributes);
     attach(Step::kernelMount, tree, target(Step::kernelMount, path, TargetKind::directory), path);
+    return tree;
   }
 
   void bindNameFiles() {
@@ -177,24 +179,27 @@ class TreeBuilder {
     attach(Step::listedMount, mount, place, path);
   }
 
-  static kj::AutoCloseFd memoryMount(const MemoryMount& memory, unsigned attributes,
-                                     const char* path) {
+  kj::AutoCloseFd memoryMount(const MemoryMount& memory, unsigned attributes, const char* path) {
     const char* mode = memory.mode.cStr();
     auto mount =
         memory.size.size() == 0
             ? newMount("tmpfs", {{"mode", mode}}, attributes)
             : newMount("tmpfs", {{"mode", mode}, {"size", memory.size.cStr()}}, attributes);
-    return require(Step::listedMount, kj::mv(mount), path);
+    auto made = require(Step::listedMount, kj::mv(mount), path);
+    must(Step::listedMount,
+         fchownat(made, "", plan.owner.root, plan.owner.rootGroup, AT_EMPTY_PATH), path);
+    return made;
   }
 
-  // Those of the namespaces this process is in, whichever procfs they are written through.
+  // Those of the namespaces this process is in.
   void writeSetting(const Setting& setting) {
-    kj::AutoCloseFd settings(must(Step::systemSettings,
-                                  openat(root, "proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC),
-                                  "/proc/sys"));
     const char* name = setting.key.cStr();
-    kj::AutoCloseFd file(
-        must(Step::systemSettings, openat(settings, name, O_WRONLY | O_CLOEXEC), name));
+    kj::AutoCloseFd settings(must(
+        Step::systemSettings, openat(processes, "sys", O_PATH | O_DIRECTORY | O_CLOEXEC), name));
+    kj::AutoCloseFd file(must(Step::systemSettings,
+                              openat2(settings, name, O_WRONLY | O_CLOEXEC, 0,
+                                      RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV),
+                              name));
     must(Step::systemSettings, write(file, setting.value.begin(), setting.value.size()), name);
   }
 
@@ -241,7 +246,10 @@ class TreeBuilder {
 
   void makeReadOnly(const char* path) {
     KJ_IF_MAYBE (place, present(path)) {
-      auto mount = require(Step::maskPaths, bindMount(*place, MOUNT_ATTR_RDONLY), path);
+      auto mount = require(Step::maskPaths, cloneMount(*place, MountDepth::withMountsBelow), path);
+      if (!changeMount(mount, MOUNT_ATTR_RDONLY, MountDepth::withMountsBelow)) {
+        throw StepError{Step::maskPaths, errno, path};
+      }
       attach(Step::maskPaths, mount, *place, path);
     }
   }

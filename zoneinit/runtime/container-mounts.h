@@ -18,6 +18,7 @@ struct MountPlan {
   int console;          // its terminal for /dev/console, or -1
   kj::ArrayPtr<const PlannedMount> mounts;
   const ContainerSettings* settings;
+  OwnerMap owner;  // whose new file systems are
 };
 
 // Builds the container's tree and makes it this process's root. Called in the child, first in its

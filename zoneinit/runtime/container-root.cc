@@ -139,7 +139,8 @@ void ContainerRoot::mountAll(const RuntimePaths& paths, const ContainerSpec& spe
   auto image = spec.rootDirectory.size() > 0 ? mountDirectory(subject)
                                              : mountDisk(paths, subject, DiskAccess::readOnly);
   if (owners.userNamespace >= 0 && !mapOwners(image, owners.userNamespace)) {
-    failStep(subject, "mapping the owners of files");
+    fail(FailureCode::UNSUPPORTED, subject,
+         kj::str("its file system cannot show other owners: ", strerror(errno)));
   }
   attachAt(image, lower, subject);
   // As large as the kernel's default, half of the zone's memory.

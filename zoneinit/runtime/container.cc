@@ -30,6 +30,9 @@ constexpr kj::StringPtr kDefaultPath =
 // Processes with their pipes and observers that one container may have us hold at a time.
 constexpr uint kMostProcesses = 256;
 
+// Seconds where emulated; only a child that somebody holds takes this long.
+constexpr kj::Duration kSetUpDeadline = 60 * kj::SECONDS;
+
 // The names of a process's environment with what every program may expect added.
 class Environment {
  public:
@@ -146,14 +149,16 @@ struct Container::Launching {
   kj::String oomScore;
   ChildPlan plan{};
 
-  kj::Own<Process> launchIn(Container& container, Cgroup& group, ProcessSinks sinks,
+  kj::Own<Process> launchIn(Container& container, int group, ProcessSinks sinks,
                             kj::Maybe<LogRing&> log, kj::AutoCloseFd& report) {
-    auto launched = launch(plan, group.fd());
+    auto launched = launch(plan, group);
     report = kj::mv(launched.report);
-    auto& whole = *KJ_ASSERT_NONNULL(container.cgroup);
+    // Who asks how a process ended may do so when the container is gone.
+    auto whole = KJ_ASSERT_NONNULL(container.cgroup)->duplicate();
     return kj::refcounted<Process>(container.context.eventPort, launched.number,
                                    kj::mv(launched.process), kj::mv(streams.parent), kj::mv(sinks),
-                                   log, [&whole]() { return whole.outOfMemoryKills(); });
+                                   log,
+                                   [whole = kj::mv(whole)]() { return outOfMemoryKills(whole); });
   }
 
  private:
@@ -183,6 +188,8 @@ Container::Container(RuntimeContext& contextParam, Neighbours& neighboursParam,
                             CgroupLimits{spec.memoryLimitBytes, spec.pidsLimit}, spec.settings);
   root = kj::heap<ContainerRoot>(context.paths, spec, owners());
   pseudoTerminals = newPseudoTerminals();
+  // A wrong profile is found now, not when everything else is there.
+  filterFor(spec.process.authority.capabilities);
   writeFiles(files);
 }
 
@@ -263,11 +270,34 @@ kj::Promise<void> Container::keepRunning(kj::Own<Process> process) {
 }
 
 kj::Promise<void> Container::keepTime(kj::Own<Process> process, kj::Duration timeout,
-                                      Cgroup& group) {
+                                      kj::AutoCloseFd group) {
   co_await process->whenEnded().exclusiveJoin(context.timer.afterDelay(timeout));
   if (process->hasEnded()) co_return;
   process->noteTimeout(timeout);
-  group.kill();
+  killCgroup(group);
+}
+
+// The part stays while anything lives in it, and counts as long.
+kj::Promise<void> Container::keepPart(kj::Own<Process> process, kj::Duration timeout,
+                                      kj::Own<Cgroup> part) {
+  ++running;
+  KJ_DEFER(--running);
+  co_await keepTime(kj::mv(process), timeout, part->duplicate());
+  co_await part->whenEmpty();
+}
+
+// Before it changes its user, others in the container may stop a child that is being set up.
+kj::Promise<void> Container::setUp(Process& process, kj::AutoCloseFd report,
+                                   kj::StringPtr command) {
+  auto name = kj::str(command);
+  auto held = kj::addRef(process);
+  auto late = context.timer.afterDelay(kSetUpDeadline).then([this, &process, &name]() {
+    process.signal(SIGKILL);
+    fail(FailureCode::TIMEOUT, name,
+         kj::str("the process was not set up within ", kSetUpDeadline / kj::SECONDS, " s of ",
+                 spec.id));
+  });
+  co_await setUpResult(context.eventPort, kj::mv(report), name).exclusiveJoin(kj::mv(late));
 }
 
 kj::Promise<kj::Own<Process>> Container::launchFirst(ProcessSpec process, ProcessSinks sinks,
@@ -285,26 +315,32 @@ kj::Promise<kj::Own<Process>> Container::launchFirst(ProcessSpec process, Proces
     auto joined =
         joinedNamespaces(settings, [this](kj::StringPtr workload) { return processOf(workload); });
     launching.plan.birth = joined.birth;
+    // Mounts are made before another's users are joined, and shall be theirs.
+    auto mountOwner = joined.users >= 0 ? owners() : OwnerMap();
     bool ownName = settings.choice(NamespaceKind::hostName).from == NamespaceChoice::From::own;
     launching.plan.container = ContainerPlan{
         MountPlan{tree.path().cStr(), tree.nameFilesPath().cStr(), spec.rootAccess, devices,
                   pseudoTerminals, terminal ? launching.streams.child[0].get() : -1, mounts,
-                  &settings},
+                  &settings, mountOwner},
         ownName ? hostname.cStr() : nullptr,
         ownName ? settings.domainName.cStr() : "",
         freshNamespaces(settings),
         joined.joins,
         joined.users};
-    mainProcess = launching.launchIn(*this, group, kj::mv(sinks), ring, report);
+    mainProcess = launching.launchIn(*this, group.fd(), kj::mv(sinks), ring, report);
   }
   auto first = this->process();
   tasks.add(keepRunning(kj::addRef(*first)).then([this]() { ring.close(); }));
   // Where the process namespace is shared, nobody else would end what it leaves.
-  tasks.add(first->whenEnded().then([&group]() { group.kill(); }));
+  tasks.add(first->whenEnded().then([this]() {
+    KJ_IF_MAYBE (still, cgroup) {
+      (*still)->kill();
+    }
+  }));
   KJ_IF_MAYBE (timeout, process.timeout) {
-    tasks.add(keepTime(kj::addRef(*first), *timeout, group));
+    tasks.add(keepTime(kj::addRef(*first), *timeout, group.duplicate()));
   }
-  co_await setUpResult(context.eventPort, kj::mv(report), process.arguments[0]);
+  co_await setUp(*first, kj::mv(report), process.arguments[0]);
   co_return kj::mv(first);
 }
 
@@ -325,16 +361,15 @@ kj::Promise<kj::Own<Process>> Container::launchFurther(ProcessSpec process, Proc
     KJ_IF_MAYBE (timeout, process.timeout) {
       // A cgroup of its own, to be killed with everything it started and nothing else.
       auto part = kj::heap<Cgroup>(whole, kj::str("exec-", nextPart++));
-      result = launching.launchIn(*this, *part, kj::mv(sinks), nullptr, report);
-      auto watch = keepTime(kj::addRef(*result), *timeout, *part);
-      auto& group = *part;
-      tasks.add(watch.then([&group]() { return group.whenEmpty(); }).attach(kj::mv(part)));
+      result = launching.launchIn(*this, part->fd(), kj::mv(sinks), nullptr, report);
+      tasks.add(keepPart(kj::addRef(*result), *timeout, kj::mv(part)));
     } else {
-      result = launching.launchIn(*this, whole, kj::mv(sinks), nullptr, report);
+      auto place = whole.placeBeside(this->process()->number());
+      result = launching.launchIn(*this, place, kj::mv(sinks), nullptr, report);
     }
   }
   tasks.add(keepRunning(kj::addRef(*result)));
-  co_await setUpResult(context.eventPort, kj::mv(report), process.arguments[0]);
+  co_await setUp(*result, kj::mv(report), process.arguments[0]);
   co_return kj::mv(result);
 }
 

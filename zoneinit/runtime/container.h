@@ -106,7 +106,9 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
                                               kj::Maybe<int> program = nullptr);
   int runningProcess();
   kj::Promise<void> keepRunning(kj::Own<Process> process);
-  kj::Promise<void> keepTime(kj::Own<Process> process, kj::Duration timeout, Cgroup& group);
+  kj::Promise<void> keepTime(kj::Own<Process> process, kj::Duration timeout, kj::AutoCloseFd group);
+  kj::Promise<void> keepPart(kj::Own<Process> process, kj::Duration timeout, kj::Own<Cgroup> part);
+  kj::Promise<void> setUp(Process& process, kj::AutoCloseFd report, kj::StringPtr command);
   kj::Maybe<const SystemCallFilter&> filterFor(CapabilityMask capabilities);
   OwnerMap owners() const;
   void adoptUsers();

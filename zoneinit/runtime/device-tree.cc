@@ -123,7 +123,6 @@ kj::AutoCloseFd makeDeviceTree(const RuntimePaths& paths, const ContainerSetting
     tree.node(node.name, S_IFCHR, makedev(node.major, node.minor), 0666, owners.root,
               owners.rootGroup);
   }
-  for (auto& link : kLinks) tree.link(link);
   for (auto name : {"pts", "shm", "mqueue"}) tree.directory(name);
   if (settings.confinement == Confinement::privileged) addZoneDevices(tree, paths, owners);
   for (auto& device : settings.devices) {
@@ -133,6 +132,8 @@ kj::AutoCloseFd makeDeviceTree(const RuntimePaths& paths, const ContainerSetting
               outsideId(settings.groupMappings, device.group));
   }
   if (console == Console::terminal) tree.file("console");
+  // Last: up to here nothing in the tree leads out of it.
+  for (auto& link : kLinks) tree.link(link);
   return tree.release();
 }
 

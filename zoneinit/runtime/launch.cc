@@ -73,10 +73,12 @@ class BirthNamespace {
   if (report.step == Step::appArmor && report.error == ENOENT) {
     fail(FailureCode::UNSUPPORTED, shown, kj::str("this kernel has no AppArmor (", reason, ")"));
   }
+  // Namespaces of other users' than the container's.
+  bool foreign = report.step == Step::joinNamespaces && report.error == EPERM;
   // What the specification asks for and the kernel will not have.
   if (report.step == Step::listedMount || report.step == Step::systemSettings ||
       report.step == Step::limits || report.step == Step::appArmor ||
-      report.step == Step::memoryScore) {
+      report.step == Step::memoryScore || foreign) {
     fail(FailureCode::INVALID, shown, kj::str("the container could not be set up: ", reason));
   }
   if (report.step == Step::workingDirectory) {
@@ -127,7 +129,6 @@ Launched launch(ChildPlan plan, int cgroup) {
     }
   }
   plan.go = childGo;
-  plan.notGo = go;
   arguments.pidfd = reinterpret_cast<uintptr_t>(&process);
   arguments.exit_signal = SIGCHLD;
   arguments.cgroup = static_cast<uint64_t>(cgroup);

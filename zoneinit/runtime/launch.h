@@ -17,7 +17,7 @@ struct Launched {
   kj::AutoCloseFd report;
 };
 
-// Starts a child in the given cgroup; `plan.report`, `plan.go` and `plan.notGo` are filled in here.
+// Starts a child in the given cgroup; `plan.report` and `plan.go` are filled in here.
 // Fails with `exhausted` where the kernel has no room for a process, with `busy` where the
 // container to join is gone and with `invalid` where the kernel refuses the mappings of a user
 // namespace.

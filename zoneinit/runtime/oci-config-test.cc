@@ -93,7 +93,8 @@ TEST_F(OciConfigTest, TheLastRuleDecidesOverADevice) {
   EXPECT_EQ(access(""), "rwm");
   EXPECT_EQ(access(R"({"allow": false})"), "m");
   EXPECT_EQ(access(R"({"allow": false}, {"allow": true, "type": "b", "major": 7})"), "rwm");
-  EXPECT_EQ(access(R"({"allow": false}, {"allow": true, "type": "c", "major": 7})"), "m");
+  EXPECT_EQ(access(R"({"allow": false}, {"allow": true, "type": "c", "major": 1, "minor": 3})"),
+            "m");
   EXPECT_EQ(access(R"({"allow": false}, {"allow": true, "major": -1, "access": "r"})"), "r");
   EXPECT_EQ(access(R"({"allow": true}, {"allow": false, "major": 7, "minor": 1, "access": "w"})"),
             "rm");
@@ -114,11 +115,28 @@ TEST_F(OciConfigTest, RefusesWhatItWouldNotHeed) {
                        R"("timeOffsets": {}, )", R"("netDevices": {}, )", R"("memoryPolicy": {}, )",
                        R"("resources": {"network": {}}, )", R"("resources": {"rdma": {}}, )",
                        R"("resources": {"cpu": {"realtimePeriod": 1}}, )",
+                       R"("resources": {"memory": {"swappiness": 1}}, )",
+                       R"("resources": {"blockIO": {"throttleReadBpsDevice": []}}, )",
                        R"("devices": [{"path": "/dev/p", "type": "p"}], )"}) {
     EXPECT_EQ(refused(config(section)).first, FailureCode::UNSUPPORTED) << section;
   }
   for (auto top : {R"("windows": {}, )", R"("solaris": {}, )", R"("vm": {}, )"}) {
     EXPECT_EQ(refused(config("", "", top)).first, FailureCode::UNSUPPORTED) << top;
+  }
+}
+
+TEST_F(OciConfigTest, RefusesRulesThatAllowWhatIsNotListed) {
+  auto rule = [&](const std::string& text) {
+    return refused(config(R"("resources": {"devices": [)" + text + "]}, "));
+  };
+  for (auto text : {R"({"allow": true})", R"({"allow": true, "type": "b", "access": "r"})",
+                    R"({"allow": true, "type": "c", "major": 10, "minor": 200})"}) {
+    EXPECT_EQ(rule(text).first, FailureCode::UNSUPPORTED) << text;
+  }
+  for (auto text : {R"({"allow": true, "access": "m"})", R"({"allow": false})",
+                    R"({"allow": true, "type": "c", "major": 136})",
+                    R"({"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"})"}) {
+    EXPECT_EQ(rule(text).second, "nothing failed") << text;
   }
 }
 

@@ -81,8 +81,11 @@ void readTerminal(const CheckedJson& process, schema::ProcessSpec::Builder out) 
     size.setRows(24);
     size.setColumns(80);
     KJ_IF_MAYBE (given, process.find("consoleSize")) {
-      size.setRows(static_cast<uint16_t>(given->need("height").number(UINT16_MAX)));
-      size.setColumns(static_cast<uint16_t>(given->need("width").number(UINT16_MAX)));
+      auto height = given->need("height").number(UINT16_MAX),
+           width = given->need("width").number(UINT16_MAX);
+      if (height == 0 || width == 0) return;
+      size.setRows(static_cast<uint16_t>(height));
+      size.setColumns(static_cast<uint16_t>(width));
     }
   }
 }

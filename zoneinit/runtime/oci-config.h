@@ -28,6 +28,12 @@ void readOciLinux(const CheckedJson& section, schema::WorkloadSpec::Builder spec
 // A path that may be relative to the bundle.
 kj::String bundlePath(kj::StringPtr bundle, kj::StringPtr path);
 
+// "rslave" and the like; nothing for another word.
+kj::Maybe<schema::Propagation> ociPropagation(kj::StringPtr word);
+
+// Fails with `unsupported` for a member that is not among these.
+void expectMembers(const CheckedJson& object, std::initializer_list<kj::StringPtr> known);
+
 // The texts of an array.
 void readOciTexts(const CheckedJson& array, size_t most,
                   kj::FunctionParam<capnp::List<capnp::Text>::Builder(uint)> init);

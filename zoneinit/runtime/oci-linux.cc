@@ -47,6 +47,7 @@ void readNamespaces(const CheckedJson& section, schema::ContainerSettings::Build
       size_t i = 0;
       for (auto& kind : kKinds) {
         bool same = type.text() == kind.name;
+        if (same && own[i]) type.refuseWord("is listed twice");
         own[i] = own[i] || same;
         known = known || same;
         ++i;
@@ -98,6 +99,21 @@ struct DeviceRule {
            minor.orDefault(device.getMinor()) == device.getMinor();
   }
 };
+
+// What every container may open, and what the listed devices are opened by, are allowed anyway. A
+// rule that allows more would need a filter that knows no node.
+void refuseFurther(const DeviceRule& rule, const CheckedJson& place,
+                   capnp::List<schema::Device>::Reader devices) {
+  bool opens = rule.access.findFirst('r') != nullptr || rule.access.findFirst('w') != nullptr;
+  if (rule.allow == Truth::no || !opens) return;
+  auto major = rule.major.orDefault(0);
+  bool known = rule.type != "b" && (major == 1 || major == 5 || major == 136) &&
+               (rule.minor != nullptr || major == 136);
+  for (auto device : devices) known = known || rule.covers(device);
+  if (!known) {
+    place.refuseUnsupported("allows devices that linux.devices does not list", "list them there");
+  }
+}
 
 kj::Vector<DeviceRule> readRules(kj::ArrayPtr<const CheckedJson> given) {
   kj::Vector<DeviceRule> rules;
@@ -170,8 +186,9 @@ void readDevices(const CheckedJson& section, schema::ContainerSettings::Builder 
   }
   auto rules = readRules(given);
   auto list = settings.initDevices(static_cast<uint>(devices.size()));
+  for (uint i = 0; i < list.size(); ++i) readDevice(devices[i], list[i]);
+  for (size_t i = 0; i < rules.size(); ++i) refuseFurther(rules[i], given[i], list.asReader());
   for (uint i = 0; i < list.size(); ++i) {
-    readDevice(devices[i], list[i]);
     auto access = accessOf(list[i], rules);
     // Nothing allowed: a node that opens nothing, as any other the container makes.
     list[i].setAccess(access.size() == 0 ? kj::StringPtr("m") : access.asPtr());
@@ -214,6 +231,7 @@ kj::Maybe<int64_t> limitOf(const CheckedJson& object, kj::StringPtr name) {
 
 // The specification's numbers are those of cgroup v1; the controllers of v2 have others.
 void readProcessors(const CheckedJson& cpu, Settings& cgroup) {
+  expectMembers(cpu, {"shares", "quota", "period", "cpus", "mems"});
   KJ_IF_MAYBE (shares, cpu.find("shares")) {
     // 2 to 262144 onto 1 to 10000.
     auto number = std::max<uint64_t>(shares->number(262'144), 2);
@@ -229,14 +247,10 @@ void readProcessors(const CheckedJson& cpu, Settings& cgroup) {
       cgroup.set(to, kj::str(value->text()));
     }
   }
-  for (auto name : {"realtimeRuntime"_kj, "realtimePeriod"_kj, "idle"_kj}) {
-    KJ_IF_MAYBE (value, cpu.find(name)) {
-      value->refuseUnsupported("has no controller of cgroup v2 in a zone");
-    }
-  }
 }
 
 void readMemory(const CheckedJson& memory, schema::WorkloadSpec::Builder spec, Settings& cgroup) {
+  expectMembers(memory, {"limit", "reservation", "swap", "checkBeforeUpdate"});
   auto limit = limitOf(memory, "limit");
   KJ_IF_MAYBE (bytes, limit) {
     spec.setMemoryLimitBytes(static_cast<uint64_t>(*bytes));
@@ -254,11 +268,8 @@ void readMemory(const CheckedJson& memory, schema::WorkloadSpec::Builder spec, S
 
 void readResources(const CheckedJson& resources, schema::WorkloadSpec::Builder spec,
                    Settings& cgroup) {
-  for (auto name : {"network"_kj, "rdma"_kj}) {
-    KJ_IF_MAYBE (value, resources.find(name)) {
-      value->refuseUnsupported("has no controller of cgroup v2 in a zone");
-    }
-  }
+  expectMembers(resources,
+                {"cpu", "memory", "pids", "blockIO", "hugepageLimits", "unified", "devices"});
   KJ_IF_MAYBE (cpu, resources.find("cpu")) {
     readProcessors(*cpu, cgroup);
   }
@@ -271,6 +282,7 @@ void readResources(const CheckedJson& resources, schema::WorkloadSpec::Builder s
     }
   }
   KJ_IF_MAYBE (io, resources.find("blockIO")) {
+    expectMembers(*io, {"weight"});
     KJ_IF_MAYBE (weight, limitOf(*io, "weight")) {
       // 10 to 1000 onto 1 to 10000.
       cgroup.set("io.weight", kj::str(1 + (std::max<int64_t>(*weight, 10) - 10) * 9'999 / 990));
@@ -288,22 +300,31 @@ void readResources(const CheckedJson& resources, schema::WorkloadSpec::Builder s
 }
 
 void readPropagation(const CheckedJson& value, schema::ContainerSettings::Builder settings) {
-  auto text = value.text();
-  auto name = text.startsWith("r") ? text.slice(1) : text;
-  if (name == "private") {
-    settings.setRootPropagation(schema::Propagation::PRIVATE);
-  } else if (name == "slave") {
-    settings.setRootPropagation(schema::Propagation::SLAVE);
-  } else if (name == "shared") {
-    settings.setRootPropagation(schema::Propagation::SHARED);
-  } else if (name == "unbindable") {
-    settings.setRootPropagation(schema::Propagation::UNBINDABLE);
-  } else {
-    value.refuseWord("is no kind of propagation");
+  KJ_IF_MAYBE (propagation, ociPropagation(value.text())) {
+    settings.setRootPropagation(*propagation);
+    return;
   }
+  value.refuseWord("is no kind of propagation");
 }
 
 }  // namespace
+
+kj::Maybe<schema::Propagation> ociPropagation(kj::StringPtr word) {
+  auto name = word.startsWith("r") ? word.slice(1) : word;
+  if (name == "private") return schema::Propagation::PRIVATE;
+  if (name == "slave") return schema::Propagation::SLAVE;
+  if (name == "shared") return schema::Propagation::SHARED;
+  if (name == "unbindable") return schema::Propagation::UNBINDABLE;
+  return nullptr;
+}
+
+void expectMembers(const CheckedJson& object, std::initializer_list<kj::StringPtr> known) {
+  for (auto& member : object.members(kMostFew)) {
+    bool found = false;
+    for (auto name : known) found = found || member.name == name;
+    if (!found) member.value.refuseUnsupported("is not to be had in a zone");
+  }
+}
 
 void readOciLinux(const CheckedJson& section, schema::WorkloadSpec::Builder spec) {
   for (auto name : {"intelRdt"_kj, "mountLabel"_kj, "personality"_kj, "timeOffsets"_kj,

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include <capnp/message.h>
 #include <kj/vector.h>
 
 namespace bulkhead::zone {
@@ -62,18 +63,9 @@ uint16_t modeOf(const CheckedJson& option, kj::StringPtr text) {
   return static_cast<uint16_t>(mode);
 }
 
-kj::Maybe<schema::Propagation> propagationOf(kj::StringPtr option) {
-  auto name = option.startsWith("r") ? option.slice(1) : option;
-  if (name == "private") return schema::Propagation::PRIVATE;
-  if (name == "slave") return schema::Propagation::SLAVE;
-  if (name == "shared") return schema::Propagation::SHARED;
-  if (name == "unbindable") return schema::Propagation::UNBINDABLE;
-  return nullptr;
-}
-
 // One option that every kind of mount has. False for one that it does not know.
 bool readOption(kj::StringPtr option, schema::Mount::Builder mount) {
-  KJ_IF_MAYBE (propagation, propagationOf(option)) {
+  KJ_IF_MAYBE (propagation, ociPropagation(option)) {
     mount.setPropagation(*propagation);
     return true;
   }
@@ -134,6 +126,23 @@ bool isSharedMemory(const CheckedJson& mount) {
   return mount.need("destination").text() == "/dev/shm" && typeOf(mount) == "tmpfs";
 }
 
+// Options of what is there anyway: none may ask for something else.
+void checkStandardOptions(kj::ArrayPtr<const CheckedJson> options,
+                          schema::ContainerSettings::Builder settings) {
+  capnp::MallocMessageBuilder message;
+  auto scratch = message.initRoot<schema::Mount>();
+  for (auto& option : options) {
+    auto text = option.text();
+    bool memory = readMemoryOption(option, text, scratch.getMemory());
+    if (!memory && !readOption(text, scratch)) {
+      option.refuseUnsupported("is a mount option this runtime does not know");
+    }
+  }
+  if (scratch.getMemory().getBytes() != 0) {
+    settings.setSharedMemoryBytes(scratch.getMemory().getBytes());
+  }
+}
+
 Bind bindOf(kj::StringPtr type, kj::ArrayPtr<const CheckedJson> options) {
   Bind bind;
   bind.wanted = type == "bind" || type == "rbind";
@@ -186,15 +195,14 @@ void readOciMounts(const CheckedJson& mounts, kj::StringPtr bundle,
   auto given = mounts.elements(kMostMounts);
   for (auto& mount : given) {
     auto options = optionsOf(mount);
-    if (isSharedMemory(mount)) {
-      for (auto& option : options) {
-        if (option.text().startsWith("size=")) {
-          settings.setSharedMemoryBytes(sizeOf(option, option.text().slice(5)));
-        }
-      }
-    } else if (!isStandard(mount, options)) {
+    bool shared = isSharedMemory(mount);
+    if (!shared && !isStandard(mount, options)) {
       listed.add(&mount);
+      continue;
     }
+    auto before = settings.getSharedMemoryBytes();
+    checkStandardOptions(options, settings);
+    if (!shared) settings.setSharedMemoryBytes(before);
   }
   auto list = settings.initMounts(static_cast<uint>(listed.size()));
   for (uint i = 0; i < list.size(); ++i) readMount(*listed[i], bundle, list[i]);

@@ -71,7 +71,8 @@ kj::Vector<PlannedMount> planMounts(const RuntimePaths& paths, kj::ArrayPtr<cons
             mount.writing == Writing::allowed ? DiskAccess::readWrite : DiskAccess::readOnly;
         next.source = mountDisk(paths, from.disk, access);
         if (userNamespace >= 0 && !mapOwners(next.source, userNamespace)) {
-          failStep(from.disk, "mapping the owners of its files");
+          fail(FailureCode::UNSUPPORTED, from.disk,
+               kj::str("its file system cannot show other owners: ", strerror(errno)));
         }
       }
       KJ_CASE_ONEOF(from, MemoryMount) {}

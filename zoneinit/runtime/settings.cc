@@ -26,6 +26,11 @@ constexpr uint32_t kMostMajor = 4095, kMostMinor = (1 << 20) - 1;  // makedev(3)
 constexpr kj::StringPtr kKernelTrees[] = {"proc"_kj, "sysfs"_kj, "cgroup2"_kj, "mqueue"_kj,
                                           "devpts"_kj};
 
+// What /dev has besides devices.
+constexpr kj::StringPtr kStandardPlaces[] = {"fd"_kj,     "stdin"_kj,  "stdout"_kj,
+                                             "stderr"_kj, "ptmx"_kj,   "pts"_kj,
+                                             "shm"_kj,    "mqueue"_kj, "console"_kj};
+
 // Those of the IPC namespace; beside them all of fs/mqueue and of net belong to a namespace
 // (Linux, Documentation/admin-guide/sysctl/kernel.rst).
 constexpr kj::StringPtr kOwnSysctls[] = {
@@ -81,6 +86,16 @@ Writing readWriting(schema::Mount::Writing value) {
   invalid("mounts.writing", "is not one this agent knows");
 }
 
+Depth readDepth(schema::Mount::Depth value) {
+  switch (value) {
+    case schema::Mount::Depth::ALONE:
+      return Depth::alone;
+    case schema::Mount::Depth::WITH_MOUNTS_BELOW:
+      return Depth::withMountsBelow;
+  }
+  invalid("mounts.depth", "is not one this agent knows");
+}
+
 mode_t checkedMode(uint16_t mode, mode_t otherwise, kj::StringPtr what) {
   if ((mode & ~kPermissions) != 0) invalid(what, "is no set of permissions");
   return mode == 0 ? otherwise : mode;
@@ -112,9 +127,8 @@ MountSpec readMount(schema::Mount::Reader reader) {
       mount.source = readMemoryMount(reader.getMemory());
       break;
     case schema::Mount::ZONE_PATH:
-      mount.source = ZonePathMount{
-          checkedPath(reader.getZonePath(), "mounts.zonePath"),
-          reader.getDepth() == schema::Mount::Depth::ALONE ? Depth::alone : Depth::withMountsBelow};
+      mount.source = ZonePathMount{checkedPath(reader.getZonePath(), "mounts.zonePath"),
+                                   readDepth(reader.getDepth())};
       break;
     case schema::Mount::DISK:
       mount.source = DiskMount{checkedDisk(reader.getDisk(), "mounts.disk")};
@@ -211,6 +225,12 @@ DeviceSpec readDevice(schema::Device::Reader reader) {
     invalid(printable(path, 256), "this is no path of a device", "it stands below /dev");
   }
   device.name = kj::str(path.slice(5));
+  auto first = device.name.slice(0, device.name.findFirst('/').orDefault(device.name.size()));
+  for (auto taken : kStandardPlaces) {
+    if (first == taken) {
+      invalid(printable(path, 256), "this place in /dev is every container's own");
+    }
+  }
   if (!isKnown(reader.getType(), schema::Device::Type::BLOCK)) {
     invalid("devices.type", "is not one this agent knows");
   }
@@ -258,6 +278,32 @@ Setting readSysctl(schema::KeyValue::Reader reader) {
   return setting;
 }
 
+// A setting of a namespace that is the zone's is one of the zone. Its network is nobody else's, and
+// what containers set elsewhere they may set here; the rest of net is the kernel's.
+void checkReach(kj::StringPtr path, const ContainerSettings& settings) {
+  auto isZones = [&](NamespaceKind kind) {
+    return settings.choice(kind).from == NamespaceChoice::From::zone;
+  };
+  bool network = path.startsWith("net/");
+  bool reaches = network && isZones(NamespaceKind::network)
+                     ? path.startsWith("net/ipv4/") || path.startsWith("net/ipv6/") ||
+                           path.startsWith("net/unix/") || path == "net/core/somaxconn"
+                     : network || !isZones(NamespaceKind::ipc);
+  if (!reaches) {
+    invalid(printable(path, 128), "this setting would be the zone's, not the container's",
+            "give the container that namespace as its own");
+  }
+}
+
+// Of "/" nothing would be left to see.
+kj::String checkedPlace(capnp::Text::Reader text, kj::StringPtr what) {
+  auto path = checkedPath(text, what);
+  bool root = true;
+  for (char c : path) root = root && (c == '/' || c == '.');
+  if (root) invalid(what, "names the root itself", "readOnlyRoot makes that read-only");
+  return path;
+}
+
 Setting readCgroupSetting(schema::KeyValue::Reader reader) {
   auto setting = readSetting(reader, "cgroup");
   bool good = false;
@@ -275,10 +321,15 @@ Setting readCgroupSetting(schema::KeyValue::Reader reader) {
 
 }  // namespace
 
-ContainerSettings readContainerSettings(schema::ContainerSettings::Reader reader) {
+ContainerSettings readContainerSettings(schema::ContainerSettings::Reader reader,
+                                        NetworkMode networkMode) {
   ContainerSettings settings;
   settings.mounts = readAll<MountSpec>(reader.getMounts(), "mounts", kMostMounts, readMount);
   readNamespaces(reader.getNamespaces(), settings.namespaces);
+  if (networkMode == NetworkMode::none) {
+    settings.namespaces[static_cast<size_t>(NamespaceKind::network)].from =
+        NamespaceChoice::From::own;
+  }
   settings.userMappings =
       readAll<IdMapping>(reader.getUserMappings(), "userMappings", kMostMappings, readMapping);
   settings.groupMappings =
@@ -300,7 +351,7 @@ ContainerSettings readContainerSettings(schema::ContainerSettings::Reader reader
     settings.pathDefaults = PathDefaults::dropped;
   }
   auto path = [](kj::StringPtr what) {
-    return [what](capnp::Text::Reader text) { return checkedPath(text, what); };
+    return [what](capnp::Text::Reader text) { return checkedPlace(text, what); };
   };
   settings.maskedPaths =
       readAll<kj::String>(reader.getMaskedPaths(), "maskedPaths", kMostPaths, path("maskedPaths"));
@@ -326,11 +377,16 @@ ContainerSettings readContainerSettings(schema::ContainerSettings::Reader reader
   }
   settings.devices = readAll<DeviceSpec>(reader.getDevices(), "devices", kMostDevices, readDevice);
   settings.sysctls = readAll<Setting>(reader.getSysctls(), "sysctls", kMostSettings, readSysctl);
+  for (auto& each : settings.sysctls) checkReach(each.key, settings);
   settings.cgroup =
       readAll<Setting>(reader.getCgroup(), "cgroup", kMostSettings, readCgroupSetting);
   settings.rootPropagation = readPropagation(reader.getRootPropagation());
   settings.sharedMemoryBytes = reader.getSharedMemoryBytes();
   settings.domainName = checkedText(reader.getDomainName(), "domainName", kMostDomainNameBytes);
+  bool ownName = settings.choice(NamespaceKind::hostName).from == NamespaceChoice::From::own;
+  if (settings.domainName.size() > 0 && !ownName) {
+    invalid("domainName", "belongs to a host name namespace of the container's own");
+  }
   return settings;
 }
 

@@ -109,7 +109,11 @@ struct ContainerSettings {
   }
 };
 
-// Fails with `invalid`, naming the field.
-ContainerSettings readContainerSettings(schema::ContainerSettings::Reader reader);
+enum class NetworkMode { zone, none };
+
+// `networkMode` none gives it a network namespace of its own. Fails with `invalid`, naming the
+// field.
+ContainerSettings readContainerSettings(schema::ContainerSettings::Reader reader,
+                                        NetworkMode networkMode);
 
 }  // namespace bulkhead::zone

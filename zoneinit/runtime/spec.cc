@@ -189,6 +189,20 @@ ProcessSpec readProcessSpec(schema::ProcessSpec::Reader reader) {
   return spec;
 }
 
+namespace {
+
+NetworkMode readNetworkMode(schema::WorkloadSpec::NetworkMode mode) {
+  switch (mode) {
+    case schema::WorkloadSpec::NetworkMode::ZONE:
+      return NetworkMode::zone;
+    case schema::WorkloadSpec::NetworkMode::NONE:
+      return NetworkMode::none;
+  }
+  invalid("networkMode", "is not one this agent knows");
+}
+
+}  // namespace
+
 ContainerSpec readContainerSpec(schema::WorkloadSpec::Reader reader) {
   ContainerSpec spec;
   spec.id = checkedId(reader.getId());
@@ -211,17 +225,8 @@ ContainerSpec readContainerSpec(schema::WorkloadSpec::Reader reader) {
   }
   spec.logBytes = reader.getLogBytes() == 0 ? kDefaultLogBytes : reader.getLogBytes();
   spec.stopSignal = parseSignal(checkedText(reader.getStopSignal(), "stopSignal", 32));
-  spec.settings = readContainerSettings(reader.getSettings());
-  switch (reader.getNetworkMode()) {
-    case schema::WorkloadSpec::NetworkMode::ZONE:
-      break;
-    case schema::WorkloadSpec::NetworkMode::NONE:
-      spec.settings.namespaces[static_cast<size_t>(NamespaceKind::network)].from =
-          NamespaceChoice::From::own;
-      break;
-    default:
-      invalid("networkMode", "is not one this agent knows");
-  }
+  spec.settings =
+      readContainerSettings(reader.getSettings(), readNetworkMode(reader.getNetworkMode()));
   return spec;
 }
 

@@ -57,7 +57,11 @@ kj::AutoCloseFd makeUserNamespace(const ContainerSettings& settings) {
     // Only there so that the namespace is; killed as soon as it is held.
     for (;;) pause();
   }
-  KJ_REQUIRE(number > 0, "cannot make a user namespace", strerror(errno));
+  if (number < 0) {
+    int error = errno;
+    fail(error == ENOSPC ? FailureCode::EXHAUSTED : FailureCode::INTERNAL, "userMappings",
+         kj::str("cannot make a user namespace: ", strerror(error)));
+  }
   kj::AutoCloseFd holder(process);
   KJ_DEFER({
     pidfdSendSignal(holder, SIGKILL);

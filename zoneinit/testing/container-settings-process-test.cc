@@ -2,6 +2,7 @@
 //
 // What a container may be told besides its command, each setting seen from inside.
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -292,8 +293,15 @@ TEST_F(ContainerSettingsTest, MasksAndProtectsPaths) {
     s.setPathDefaults(schema::ContainerSettings::PathDefaults::DROPPED);
   });
   EXPECT_STREQ(open.output.cStr(), "0\n");
-  EXPECT_EQ(codeWith([](Settings s) { setTexts(s.initMaskedPaths(1), {"proc"}); }),
-            FailureCode::INVALID);
+  // What is mounted below stays to be seen, and is read-only as well.
+  auto below = shWith("test -c /dev/pts/ptmx && echo there; touch /dev/shm/x || echo protected",
+                      [](Settings s) { setTexts(s.initReadOnlyPaths(1), {"/dev"}); });
+  EXPECT_STREQ(below.output.cStr(), "there\nprotected\n") << below.error.cStr();
+  for (auto path : {"proc", "/", "//", "/./"}) {
+    EXPECT_EQ(codeWith([&](Settings s) { setTexts(s.initMaskedPaths(1), {path}); }),
+              FailureCode::INVALID)
+        << path;
+  }
 }
 
 TEST_F(ContainerSettingsTest, PrivilegedContainersHaveTheZoneToThemselves) {
@@ -307,6 +315,22 @@ TEST_F(ContainerSettingsTest, PrivilegedContainersHaveTheZoneToThemselves) {
   EXPECT_NE(strstr(outcome.output.cStr(), "mounted\ndevices\nparts\n0\n"), nullptr)
       << outcome.output.cStr() << outcome.error.cStr();
   EXPECT_STREQ(client.sh("grep Seccomp: /proc/self/status").output.cStr(), "Seccomp:\t2\n");
+}
+
+// Names that begin with a dot are legal, and nothing waits for parts that are empty.
+TEST_F(ContainerSettingsTest, PartsOfAPrivilegedContainersCgroupGoWithIt) {
+  auto make = [](Spec spec) {
+    spec.setId("parts");
+    spec.initSettings().setConfinement(schema::ContainerSettings::Confinement::PRIVILEGED);
+  };
+  for (int i = 0; i < 2; ++i) {
+    auto outcome = client.sh(
+        "cd /sys/fs/cgroup && mkdir -p a/.b/c .d && for i in 1 2 3 4 5 6 7 8; do mkdir e$i/ "
+        "e$i/.f; done && echo made",
+        make);
+    EXPECT_STREQ(outcome.output.cStr(), "made\n") << outcome.error.cStr();
+  }
+  EXPECT_NE(system(kj::str("test -e ", shared->zone.cgroup(), "/workloads/parts").cStr()), 0);
 }
 
 // OCI: linux.devices, linux.resources.devices
@@ -336,7 +360,8 @@ TEST_F(ContainerSettingsTest, GivesTheNamedDevices) {
   EXPECT_NE(strstr(one.error.cStr(), "can't create"), nullptr) << one.error.cStr();
   auto other = shWith(look, [&](Settings s) { device(s, "/dev/folder/disk", "w"); });
   EXPECT_STREQ(other.output.cStr(), "brw-r----- 3 4\n") << other.error.cStr();
-  for (auto path : {"/etc/x", "/dev/", "/dev/../x", "dev/x"}) {
+  for (auto path : {"/etc/x", "/dev/", "/dev/../x", "dev/x", "/dev/fd/3/x", "/dev/pts/x",
+                    "/dev/ptmx", "/dev/console"}) {
     EXPECT_EQ(codeWith([&](Settings s) { device(s, path, "rw"); }), FailureCode::INVALID) << path;
   }
   EXPECT_EQ(codeWith([&](Settings s) { device(s, "/dev/x", "rx"); }), FailureCode::INVALID);
@@ -363,6 +388,22 @@ TEST_F(ContainerSettingsTest, WritesItsOwnKernelSettings) {
                    "net.no.such", "", "fs.file-max"}) {
     EXPECT_EQ(failureFrom([&]() { run(key, "1", "true"); }).code, FailureCode::INVALID) << key;
   }
+  // The zone's network is this container's as well; the rest of the zone's kernel is not.
+  auto inZone = [&](kj::StringPtr key, kj::StringPtr line) {
+    return shWith(line, [&](Settings s) { set(s.initSysctls(1), key, "2"); });
+  };
+  EXPECT_STREQ(inZone("net.ipv4.conf.lo.rp_filter", "cat /proc/sys/net/ipv4/conf/lo/rp_filter")
+                   .output.cStr(),
+               "2\n");
+  EXPECT_EQ(failureFrom([&]() { inZone("net.core.bpf_jit_harden", "true"); }).code,
+            FailureCode::INVALID);
+  EXPECT_EQ(codeWith([](Settings s) {
+              set(s.initSysctls(1), "kernel.msgmax", "5000");
+              auto choice = s.initNamespaces(1)[0];
+              choice.setKind(schema::NamespaceChoice::Kind::IPC);
+              choice.setZone();
+            }),
+            FailureCode::INVALID);
   auto refused = failureFrom([&]() { run("kernel.msgmax", "nonsense", "true"); });
   EXPECT_EQ(refused.code, FailureCode::INVALID);
   EXPECT_NE(strstr(refused.message.cStr(), "kernel/msgmax: Invalid argument"), nullptr)

@@ -178,9 +178,14 @@ TEST_F(NamespacesTest, UsersOfItsOwnAreNobodyOutside) {
   EXPECT_EQ(shared->zone.runInside("sh -c \"ps -eo uid,args | grep -q '^ *100000 sleep 1000'\""),
             0);
   // Another workload in the same user namespace.
-  auto second = shWith("readlink /proc/self/ns/user; stat -c %u /notexec", [](Settings s) {
-    choose(s, Kind::USER, [](Choice choice) { choice.setWorkload("mapped"); });
-  });
+  auto second = shWith("stat -c %u /memory >&2; readlink /proc/self/ns/user; stat -c %u /notexec",
+                       [](Settings s) {
+                         choose(s, Kind::USER, [](Choice choice) { choice.setWorkload("mapped"); });
+                         auto mount = s.initMounts(1)[0];
+                         mount.setDestination("/memory");
+                         mount.initMemory();
+                       });
+  EXPECT_STREQ(second.error.cStr(), "0\n") << "its memory is somebody else's";
   auto first = client.exec(workload, "readlink /proc/self/ns/user; stat -c %u /notexec");
   EXPECT_STREQ(second.output.cStr(), first.output.cStr()) << second.error.cStr();
   EXPECT_TRUE(second.output.endsWith("\n0\n")) << second.output.cStr();

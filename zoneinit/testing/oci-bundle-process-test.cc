@@ -148,7 +148,8 @@ TEST_F(OciBundleTest, MakesItsMounts) {
       "df -k /memory | tail -1 | awk '{print $2}'; stat -c %a /memory; "
       "df -k /dev/shm | tail -1 | awk '{print $2}'; test -c /dev/ptmx && echo pts");
   EXPECT_EQ(output(config), "bound\nprotected\n1024\n700\n8192\npts\n");
-  for (auto bad : {R"(, {"destination": "/x", "type": "nfs", "source": "h:/"})",
+  for (auto bad : {R"(, {"destination": "/proc", "type": "proc", "options": ["hidepid=2"]})",
+                   R"(, {"destination": "/x", "type": "nfs", "source": "h:/"})",
                    R"(, {"destination": "/x", "type": "tmpfs", "options": ["weird"]})",
                    R"(, {"destination": "/x", "type": "bind", "source": "data",
                          "uidMappings": []})"}) {
@@ -170,6 +171,8 @@ TEST_F(OciBundleTest, ListsItsNamespaces) {
   EXPECT_EQ(output(config), " 0 5000 100\n 0 6000 100\nsh\n");
   config.namespaces = R"({"type": "pid"})";
   EXPECT_EQ(refused(config).first, FailureCode::UNSUPPORTED) << "no mount namespace";
+  config.namespaces = R"({"type": "mount"}, {"type": "pid"}, {"type": "pid"})";
+  EXPECT_EQ(refused(config).first, FailureCode::INVALID) << "twice the same";
   config.namespaces = R"({"type": "mount"}, {"type": "nonsense"})";
   EXPECT_EQ(refused(config).first, FailureCode::INVALID);
   config.namespaces = R"({"type": "mount"}, {"type": "network", "path": "/proc/1/ns/net"})";

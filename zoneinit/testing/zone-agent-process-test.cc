@@ -451,9 +451,23 @@ TEST_F(ZoneAgentTest, ServesManyExecsWithoutLeaking) {
                           " | tr -d ' ')/fd | wc -l) -lt 64")
                       .cStr());
   };
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 1000; ++i) {
     ASSERT_EQ(client.exec(workload, kj::str("exit ", i % 256)).code, i % 256);
   }
+  // And many at once, each with its own output and its own end.
+  auto all = kj::heap<kj::Vector<AgentClient::Started>>();
+  for (int i = 0; i < 20; ++i) {
+    auto line = kj::str("seq ", i, "000 ", i, "999; echo last >&2; exit ", i);
+    all->add(client.startExec(workload, line, [](ProcessBuilder) {}));
+  }
+  for (int i = 0; i < 20; ++i) {
+    auto outcome = client.finish((*all)[static_cast<size_t>(i)]);
+    EXPECT_EQ(outcome.code, i);
+    EXPECT_STREQ(outcome.error.cStr(), "last\n");
+    EXPECT_EQ(outcome.output.size(), i == 0 ? 3890u : i < 10 ? 5000u : 6000u);
+    EXPECT_TRUE(outcome.output.endsWith("999\n"));
+  }
+  all = nullptr;  // what is asked about is held
   EXPECT_EQ(agentFds(), 0);
   workload.destroyRequest().send().wait(ws);
 }
