@@ -154,6 +154,8 @@ interface Zone {
   # Returns when the workload has ended or the zone has failed or been destroyed.
 
   exec @4 (spec :Container.ProcessSpec, stdio :StdioFiles) -> (process :Agent.Process);
+  # A further process in the container: environment, directory and user of the first one where they
+  # are left out. What it may do and use is what the first one may, whatever the spec says of it.
 
   logs @5 (options :Agent.LogOptions, stdio :StdioFiles) -> () $Cxx.allowCancellation;
 

@@ -13,19 +13,18 @@
 namespace bulkhead::xentest {
 namespace {
 
-using testing::EndsWith;
 using testing::HasSubstr;
-using testing::Not;
 
-class Confinement : public testing::TestWithParam<const char*> {
- protected:
-  Outcome runWith(std::vector<std::string> options, const std::string& line) {
-    std::vector<std::string> command = {"bulkhead", "run", std::string("--") + GetParam()};
-    command.insert(command.end(), options.begin(), options.end());
-    command.insert(command.end(), {"localhost:5000/busybox", "sh", "-c", line});
-    return run(command);
-  }
-};
+Outcome runWith(std::vector<std::string> options, const std::string& line,
+                const std::string& kind = "pv") {
+  std::vector<std::string> command = {"bulkhead", "run", "--" + kind};
+  command.insert(command.end(), options.begin(), options.end());
+  command.insert(command.end(), {"localhost:5000/busybox", "sh", "-c", line});
+  return run(command);
+}
+
+// The kernel's part in it is the same code in both kinds of guests; these two show that it is there.
+class Confinement : public testing::TestWithParam<const char*> {};
 
 // OCI: linux.resources, linux.resources.unified
 TEST_P(Confinement, LimitsAreTheKernels) {
@@ -34,7 +33,8 @@ TEST_P(Confinement, LimitsAreTheKernels) {
       {"--pids-limit", "77", "--cgroup", "cpu.max=50000 100000", "--cgroup", "memory.high=64M",
        "--ulimit", "nofile=2000:3000", "--oom-score-adj", "100", "--shm-size", "1M"},
       "cd /sys/fs/cgroup; cat pids.max cpu.max memory.high; ulimit -n; ulimit -Hn; "
-      "cat /proc/self/oom_score_adj; df -k /dev/shm | tail -1 | awk '{print $2}'");
+      "cat /proc/self/oom_score_adj; df -k /dev/shm | tail -1 | awk '{print $2}'",
+                     GetParam());
   EXPECT_EQ(ran.code, 0) << ran;
   EXPECT_EQ(ran.out, "77\n50000 100000\n67108864\n2000\n3000\n100\n1024\n");
 }
@@ -45,12 +45,13 @@ TEST_P(Confinement, UsersOfItsOwnAndAReadOnlyRoot) {
       {"--namespace", "user=own", "--read-only", "--tmpfs", "/scratch:size=1M,mode=0700",
        "--cap-drop", "ALL", "--security-opt", "mask=/etc/passwd"},
       "cat /proc/self/uid_map | tr -s ' '; id -u; stat -c %u /bin/busybox; touch /x || echo ro; "
-      "touch /scratch/x && echo rw; wc -c < /etc/passwd; grep CapBnd /proc/self/status");
+      "touch /scratch/x && echo rw; wc -c < /etc/passwd; grep CapBnd /proc/self/status",
+      GetParam());
   EXPECT_EQ(ran.code, 0) << ran;
   EXPECT_EQ(ran.out, " 0 100000 65536\n0\n0\nro\nrw\n0\nCapBnd:\t0000000000000000\n");
 }
 
-TEST_P(Confinement, TheDefaultFilterAndACustomOne) {
+TEST(Confined, TheDefaultFilterAndACustomOne) {
   NothingLeft nothing;
   auto usual = runWith({}, "grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status; unshare -m true");
   EXPECT_THAT(usual.out, HasSubstr("Seccomp:\t2"));
@@ -62,7 +63,7 @@ TEST_P(Confinement, TheDefaultFilterAndACustomOne) {
   run({"rm", "/tmp/profile.json"});
 }
 
-TEST_P(Confinement, APrivilegedContainerHasItsZoneAndNothingElse) {
+TEST(Confined, APrivilegedContainerHasItsZoneAndNothingElse) {
   NothingLeft nothing;
   auto ran = runWith({"--privileged"},
                      "grep -E '^(CapEff|Seccomp):' /proc/self/status; mkdir /m && mount -t tmpfs "
@@ -73,9 +74,9 @@ TEST_P(Confinement, APrivilegedContainerHasItsZoneAndNothingElse) {
 }
 
 // As systemd and container engines do inside of one.
-TEST_P(Confinement, ExecsGoOnWhereAContainerHandsOutItsControllers) {
+TEST(Confined, ExecsGoOnWhereAContainerHandsOutItsControllers) {
   NothingLeft nothing;
-  Zone zone("nested", {std::string("--") + GetParam(), "--privileged"},
+  Zone zone("nested", {"--pv", "--privileged"},
             {"localhost:5000/busybox", "sh", "-c",
              "cd /sys/fs/cgroup && mkdir leaf && echo 1 > leaf/cgroup.procs && echo +pids > "
              "cgroup.subtree_control && touch /ready; sleep 100000"});
@@ -84,18 +85,18 @@ TEST_P(Confinement, ExecsGoOnWhereAContainerHandsOutItsControllers) {
   EXPECT_EQ(zone.exec({"cat", "/proc/self/cgroup"}).out, "0::/leaf\n");
 }
 
-TEST_P(Confinement, KilledForWantOfMemoryIs137WithTheReason) {
+TEST(Confined, KilledForWantOfMemoryIs137WithTheReason) {
   NothingLeft nothing;
-  Zone zone("greedy", {std::string("--") + GetParam(), "--cgroup", "memory.max=16M"},
+  Zone zone("greedy", {"--pv", "--cgroup", "memory.max=16M"},
             {"localhost:5000/busybox", "sh", "-c", "tail -c 200m /dev/zero; echo survived"});
   EXPECT_EQ(run({"bulkhead", "zone", "wait", "greedy"}).code, 128 + SIGKILL);
   auto info = run({"bulkhead", "zone", "info", "greedy"});
   EXPECT_THAT(info.out, HasSubstr("want of memory")) << info;
 }
 
-TEST_P(Confinement, WhatRunsForTooLongIsKilled) {
+TEST(Confined, WhatRunsForTooLongIsKilled) {
   NothingLeft nothing;
-  Zone zone("late", {std::string("--") + GetParam()},
+  Zone zone("late", {"--pv"},
             {"localhost:5000/busybox", "sleep", "100000"});
   auto late = run({"bulkhead", "zone", "exec", "--timeout", "1s", "late", "--", "sh", "-c",
                    "setsid sleep 5000 & sleep 6000"});
@@ -105,7 +106,7 @@ TEST_P(Confinement, WhatRunsForTooLongIsKilled) {
   EXPECT_EQ(left.out, "sleep 100000\n");
 }
 
-TEST_P(Confinement, SettingsThatCannotBeAreRefused) {
+TEST(Confined, SettingsThatCannotBeAreRefused) {
   NothingLeft nothing;
   struct Case {
     std::vector<std::string> options;
