@@ -23,7 +23,8 @@ Outcome runWith(std::vector<std::string> options, const std::string& line,
   return run(command);
 }
 
-// The kernel's part in it is the same code in both kinds of guests; these two show that it is there.
+// The kernel's part in it is the same code in both kinds of guests; these two show that it is
+// there.
 class Confinement : public testing::TestWithParam<const char*> {};
 
 // OCI: linux.resources, linux.resources.unified
@@ -34,7 +35,7 @@ TEST_P(Confinement, LimitsAreTheKernels) {
        "--ulimit", "nofile=2000:3000", "--oom-score-adj", "100", "--shm-size", "1M"},
       "cd /sys/fs/cgroup; cat pids.max cpu.max memory.high; ulimit -n; ulimit -Hn; "
       "cat /proc/self/oom_score_adj; df -k /dev/shm | tail -1 | awk '{print $2}'",
-                     GetParam());
+      GetParam());
   EXPECT_EQ(ran.code, 0) << ran;
   EXPECT_EQ(ran.out, "77\n50000 100000\n67108864\n2000\n3000\n100\n1024\n");
 }
@@ -96,8 +97,7 @@ TEST(Confined, KilledForWantOfMemoryIs137WithTheReason) {
 
 TEST(Confined, WhatRunsForTooLongIsKilled) {
   NothingLeft nothing;
-  Zone zone("late", {"--pv"},
-            {"localhost:5000/busybox", "sleep", "100000"});
+  Zone zone("late", {"--pv"}, {"localhost:5000/busybox", "sleep", "100000"});
   auto late = run({"bulkhead", "zone", "exec", "--timeout", "1s", "late", "--", "sh", "-c",
                    "setsid sleep 5000 & sleep 6000"});
   EXPECT_EQ(late.code, 128 + SIGKILL) << late;

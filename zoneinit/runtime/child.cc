@@ -210,7 +210,7 @@ class Needed {
 // descriptors in one that is being set up.
 void keepNeeded(const ChildPlan& plan) {
   Needed needed;
-  needed.add(plan.report);
+  needed.add(plan.reportEnd);
   needed.add(plan.go);
   needed.add(plan.program.orDefault(-1));
   for (int stream : plan.streams) needed.add(stream);
@@ -281,7 +281,7 @@ void raiseLimits(pid_t process, kj::ArrayPtr<const ResourceLimit> limits) {
 }
 
 void runChild(const ChildPlan& plan) {
-  StepReport report{};
+  auto& report = *plan.report;
   try {
     resetSignals();
     keepNeeded(plan);
@@ -323,7 +323,7 @@ void runChild(const ChildPlan& plan) {
     report.step = Step::execute;
     report.error = EIO;
   }
-  (void)!write(plan.report, &report, sizeof report);
+  report.failed = true;
   _exit(127);
 }
 

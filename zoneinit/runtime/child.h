@@ -50,10 +50,11 @@ struct ChildPlan {
   const char* appArmorProfile;                     // "": none
   kj::Maybe<const SystemCallFilter&> systemCalls;  // none: no filter
   std::array<int, 3> streams;                      // standard input, output, error
-  bool terminal;  // they are a terminal, which becomes the controlling one
-  int report;     // write end of the pipe for a StepReport
-  int go;         // read end of a pipe, or -1: wait for its end before all else
-  int birth;      // pidfd of the process in whose process namespace it is born, or -1
+  bool terminal;       // they are a terminal, which becomes the controlling one
+  StepReport* report;  // what the parent sees, with
+  int reportEnd;       // the end of a pipe that is closed when it is final
+  int go;              // read end of a pipe, or -1: wait for its end before all else
+  int birth;           // pidfd of the process in whose process namespace it is born, or -1
   kj::Maybe<ContainerPlan> container;
   kj::Maybe<NamespaceJoin> join;  // of the container's first process
 };

@@ -150,7 +150,7 @@ struct Container::Launching {
   ChildPlan plan{};
 
   kj::Own<Process> launchIn(Container& container, int group, ProcessSinks sinks,
-                            kj::Maybe<LogRing&> log, kj::AutoCloseFd& report) {
+                            kj::Maybe<LogRing&> log, kj::Maybe<SetUpReport>& report) {
     auto launched = launch(plan, group);
     report = kj::mv(launched.report);
     // Who asks how a process ended may do so when the container is gone.
@@ -287,8 +287,7 @@ kj::Promise<void> Container::keepPart(kj::Own<Process> process, kj::Duration tim
 }
 
 // Before it changes its user, others in the container may stop a child that is being set up.
-kj::Promise<void> Container::setUp(Process& process, kj::AutoCloseFd report,
-                                   kj::StringPtr command) {
+kj::Promise<void> Container::setUp(Process& process, SetUpReport report, kj::StringPtr command) {
   auto name = kj::str(command);
   auto held = kj::addRef(process);
   auto late = context.timer.afterDelay(kSetUpDeadline).then([this, &process, &name]() {
@@ -305,7 +304,7 @@ kj::Promise<kj::Own<Process>> Container::launchFirst(ProcessSpec process, Proces
   auto& tree = *KJ_ASSERT_NONNULL(root);
   auto& group = *KJ_ASSERT_NONNULL(cgroup);
   auto& settings = spec.settings;
-  kj::AutoCloseFd report;
+  kj::Maybe<SetUpReport> report;
   {
     Launching launching(*this, process, input);
     bool terminal = launching.plan.terminal;
@@ -340,7 +339,7 @@ kj::Promise<kj::Own<Process>> Container::launchFirst(ProcessSpec process, Proces
   KJ_IF_MAYBE (timeout, process.timeout) {
     tasks.add(keepTime(kj::addRef(*first), *timeout, group.duplicate()));
   }
-  co_await setUp(*first, kj::mv(report), process.arguments[0]);
+  co_await setUp(*first, kj::mv(KJ_ASSERT_NONNULL(report)), process.arguments[0]);
   co_return kj::mv(first);
 }
 
@@ -351,7 +350,7 @@ kj::Promise<kj::Own<Process>> Container::launchFurther(ProcessSpec process, Proc
     fail(FailureCode::EXHAUSTED, spec.id, kj::str("has ", running, " processes already"));
   }
   kj::Own<Process> result;
-  kj::AutoCloseFd report;
+  kj::Maybe<SetUpReport> report;
   {
     Launching launching(*this, process, input);
     launching.plan.birth = first;
@@ -369,7 +368,7 @@ kj::Promise<kj::Own<Process>> Container::launchFurther(ProcessSpec process, Proc
     }
   }
   tasks.add(keepRunning(kj::addRef(*result)));
-  co_await setUp(*result, kj::mv(report), process.arguments[0]);
+  co_await setUp(*result, kj::mv(KJ_ASSERT_NONNULL(report)), process.arguments[0]);
   co_return kj::mv(result);
 }
 

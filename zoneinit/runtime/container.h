@@ -10,6 +10,7 @@
 #include "zoneinit/runtime/container-root.h"
 #include "zoneinit/runtime/log-ring.h"
 #include "zoneinit/runtime/process.h"
+#include "zoneinit/runtime/set-up-report.h"
 #include "zoneinit/runtime/spec.h"
 #include "zoneinit/runtime/standard-streams.h"
 
@@ -108,7 +109,7 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   kj::Promise<void> keepRunning(kj::Own<Process> process);
   kj::Promise<void> keepTime(kj::Own<Process> process, kj::Duration timeout, kj::AutoCloseFd group);
   kj::Promise<void> keepPart(kj::Own<Process> process, kj::Duration timeout, kj::Own<Cgroup> part);
-  kj::Promise<void> setUp(Process& process, kj::AutoCloseFd report, kj::StringPtr command);
+  kj::Promise<void> setUp(Process& process, SetUpReport report, kj::StringPtr command);
   kj::Maybe<const SystemCallFilter&> filterFor(CapabilityMask capabilities);
   OwnerMap owners() const;
   void adoptUsers();

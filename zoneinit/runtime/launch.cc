@@ -107,10 +107,9 @@ void releaseIntoNamespace(const ChildPlan& plan, Launched& launched) {
 }  // namespace
 
 Launched launch(ChildPlan plan, int cgroup) {
-  int ends[2];
-  KJ_SYSCALL(pipe2(ends, O_CLOEXEC | O_NONBLOCK));
-  kj::AutoCloseFd report(ends[0]), childReport(ends[1]);
-  plan.report = childReport;
+  SetUpReport report;
+  plan.report = report.page();
+  plan.reportEnd = report.childEnd();
 
   kj::Maybe<kj::Own<BirthNamespace>> birth;
   if (plan.birth >= 0) birth = kj::heap<BirthNamespace>(plan.birth);
@@ -123,6 +122,7 @@ Launched launch(ChildPlan plan, int cgroup) {
     // A cgroup namespace's root is the cgroup that its maker is in: the child makes it.
     arguments.flags |= CLONE_NEWNS | (container->fresh & ~uint64_t{CLONE_NEWCGROUP});
     if ((container->fresh & CLONE_NEWUSER) != 0) {
+      int ends[2];
       KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
       childGo = kj::AutoCloseFd(ends[0]);
       go = kj::AutoCloseFd(ends[1]);
@@ -147,27 +147,28 @@ Launched launch(ChildPlan plan, int cgroup) {
     }
     fail(FailureCode::INTERNAL, "the container", kj::str("making a process: ", strerror(error)));
   }
+  report.closeChildEnd();
   Launched launched{number, kj::AutoCloseFd(process), kj::mv(report)};
   if (plan.go >= 0) releaseIntoNamespace(plan, launched);
   return launched;
 }
 
-kj::Promise<void> setUpResult(kj::UnixEventPort& eventPort, kj::AutoCloseFd report,
+kj::Promise<void> setUpResult(kj::UnixEventPort& eventPort, SetUpReport report,
                               kj::StringPtr commandParam) {
   auto command = kj::str(commandParam);
-  kj::UnixEventPort::FdObserver observer(eventPort, report,
+  kj::UnixEventPort::FdObserver observer(eventPort, report.parentEnd(),
                                          kj::UnixEventPort::FdObserver::OBSERVE_READ);
-  StepReport result{};
   for (;;) {
-    ssize_t n = read(report, &result, sizeof result);
-    if (n == 0) co_return;
-    if (n == sizeof result) break;
-    if (n > 0 || (errno != EAGAIN && errno != EINTR)) {
+    char none;
+    ssize_t n = read(report.parentEnd(), &none, 1);
+    if (n == 0) break;
+    if (n < 0 && errno == EAGAIN) {
+      co_await observer.whenBecomesReadable();
+    } else if (n > 0 || errno != EINTR) {
       fail(FailureCode::INTERNAL, command, "the report of the set-up was cut off");
     }
-    if (errno == EAGAIN) co_await observer.whenBecomesReadable();
   }
-  failReport(result, command);
+  if (report.page()->failed) failReport(*report.page(), command);
 }
 
 }  // namespace bulkhead::zone

@@ -54,9 +54,9 @@ T must(Step step, T result, const char* detail) {
   return result;
 }
 
-// The same through a pipe to the parent: one write of this struct, or end of file once the program
-// runs, since the pipe is close-on-exec.
+// The same for the parent.
 struct StepReport {
+  bool failed;
   Step step;
   int32_t error;
   char detail[248];

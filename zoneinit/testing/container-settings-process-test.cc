@@ -435,6 +435,16 @@ TEST_F(ContainerSettingsTest, FiltersSystemCallsAsItIsTold) {
   EXPECT_NE(strstr(refused.error.cStr(), "No space left"), nullptr) << refused.error.cStr();
   auto open = shWith(line, [](Settings s) { s.getSystemCalls().setUnconfined(); });
   EXPECT_STREQ(open.output.cStr(), "made\nSeccomp:\t0\n0\n");
+  // Whatever a filter refuses, the reason is told.
+  auto strict = failureFrom([&]() {
+    shWith("true", [&](Settings s) {
+      profile(s, R"({"defaultAction": "SCMP_ACT_ERRNO",
+                     "syscalls": [{"names": ["exit_group"], "action": "SCMP_ACT_ALLOW"}]})");
+    });
+  });
+  EXPECT_EQ(strict.code, FailureCode::COMMAND_NOT_EXECUTABLE);
+  EXPECT_NE(strstr(strict.message.cStr(), "executing the command"), nullptr)
+      << strict.message.cStr();
   EXPECT_EQ(codeWith([&](Settings s) { profile(s, "{"); }), FailureCode::INVALID);
   EXPECT_EQ(codeWith([&](Settings s) { profile(s, R"({"defaultAction": "SCMP_ACT_NOTIFY"})"); }),
             FailureCode::UNSUPPORTED);
