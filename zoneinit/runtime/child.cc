@@ -189,10 +189,11 @@ class Needed {
     fds[count++] = fd;
   }
 
-  // Closes all the others.
+  // Closes all the others. 0 to 2 stay taken until the streams take their place: whatever is opened
+  // under one of these numbers meanwhile would be lost to them.
   void keepAlone() {
     std::sort(fds.begin(), fds.begin() + count);
-    unsigned from = 0;
+    unsigned from = STDERR_FILENO + 1;
     for (size_t i = 0; i < count; ++i) {
       auto kept = static_cast<unsigned>(fds[i]);
       if (kept > from) close_range(from, kept - 1, 0);
