@@ -3,9 +3,11 @@
 
 #include <seccomp.h>
 
+#include <cstring>
+
 #include <kj/debug.h>
 
-#include <cstring>
+#include "sandbox-policies/seccomp-export.h"
 
 #ifdef BULKHEAD_SANITIZED
 // libseccomp forgets parts of its tree where one rule takes the place of another. The compiler runs
@@ -27,13 +29,13 @@ class Filter {
   KJ_DISALLOW_COPY_AND_MOVE(Filter);
 
   void set(scmp_filter_attr attribute, uint32_t value) {
-    check(seccomp_attr_set(context, attribute, value), "an attribute");
+    checkSeccomp(seccomp_attr_set(context, attribute, value), "an attribute");
   }
 
   void add(const Rule& rule) {
     uint32_t action = rule.error == 0 ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(rule.error);
     if (rule.clauses.size() == 0) {
-      check(seccomp_rule_add_exact(context, action, rule.number, 0), rule.syscall);
+      checkSeccomp(seccomp_rule_add_exact(context, action, rule.number, 0), rule.syscall);
     }
     for (const auto& clause : rule.clauses) {
       kj::Vector<scmp_arg_cmp> comparisons;
@@ -41,28 +43,17 @@ class Filter {
         comparisons.add(
             scmp_arg_cmp{condition.argument, SCMP_CMP_MASKED_EQ, condition.mask, condition.value});
       }
-      check(seccomp_rule_add_exact_array(context, action, rule.number,
-                                         static_cast<unsigned>(comparisons.size()),
-                                         comparisons.begin()),
-            rule.syscall);
+      checkSeccomp(seccomp_rule_add_exact_array(context, action, rule.number,
+                                                static_cast<unsigned>(comparisons.size()),
+                                                comparisons.begin()),
+                   rule.syscall);
     }
   }
 
-  kj::Array<sock_filter> exportProgram() {
-    size_t size = 0;
-    check(seccomp_export_bpf_mem(context, nullptr, &size), "the size of the program");
-    KJ_REQUIRE(size % sizeof(sock_filter) == 0, size);
-    auto program = kj::heapArray<sock_filter>(size / sizeof(sock_filter));
-    check(seccomp_export_bpf_mem(context, program.begin(), &size), "the program");
-    return program;
-  }
+  kj::Array<sock_filter> exportProgram() { return exportFilter(context); }
 
  private:
   scmp_filter_ctx context;
-
-  static void check(int result, kj::StringPtr what) {
-    KJ_REQUIRE(result == 0, "libseccomp refused", what, strerror(-result));
-  }
 };
 
 kj::String conditionText(const Condition& condition) {

@@ -7,6 +7,7 @@
 #include <kj/debug.h>
 
 #include "services/runtime/files.h"
+#include "services/runtime/pipe.h"
 
 namespace bulkhead {
 namespace {
@@ -78,14 +79,11 @@ class KeeperServer final : public schema::ImageKeeper::Server {
       fail(FailureCode::INVALID, reference.canonical(), "an imported image needs a name of its own",
            "such as localhost/app:1");
     }
-    int ends[2];
-    KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
-    kj::AutoCloseFd read(ends[0]);
-    kj::AutoCloseFd write(ends[1]);
+    auto pipe = makePipe();
     auto results = context.getResults();
-    results.setInput(makeFile(kj::mv(write)));
+    results.setInput(makeFile(kj::mv(pipe.write)));
     results.setWork(kj::heap<ImportServer>(kj::addRef(*shared), kj::mv(reference),
-                                           progressSinkOf(params), kj::mv(read)));
+                                           progressSinkOf(params), kj::mv(pipe.read)));
     return kj::READY_NOW;
   }
 

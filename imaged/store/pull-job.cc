@@ -13,6 +13,7 @@
 #include "imaged/store/packed-files.h"
 #include "imaged/store/registry-source.h"
 #include "services/runtime/files.h"
+#include "services/runtime/pipe.h"
 
 namespace bulkhead {
 namespace {
@@ -27,16 +28,9 @@ constexpr size_t kMostOutputs = 4;
 // What so many bytes take on a disk, about.
 constexpr uint64_t onDisk(uint64_t bytes) { return (bytes + 4095) / 4096 * 4096; }
 
-struct Pipe {
-  kj::AutoCloseFd read;
-  kj::AutoCloseFd write;
-};
-
 // The writing end does not block: whoever does not read hears less.
 Pipe makeWatch() {
-  int ends[2];
-  KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
-  Pipe pipe{kj::AutoCloseFd(ends[0]), kj::AutoCloseFd(ends[1])};
+  auto pipe = makePipe();
   int on = 1;
   KJ_SYSCALL(ioctl(pipe.write, FIONBIO, &on));
   return pipe;

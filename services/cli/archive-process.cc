@@ -12,6 +12,7 @@
 #include <kj/debug.h>
 
 #include "services/runtime/landlock.h"
+#include "services/runtime/pipe.h"
 #include "services/tar/failure-line.h"
 
 namespace bulkhead {
@@ -45,14 +46,12 @@ constexpr int kReport = 3;
 
 ArchiveProcess::ArchiveProcess(CommandContext& context, kj::AutoCloseFd archive, Stream stream,
                                kj::Function<void()> body) {
-  int ends[2];
-  KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
-  kj::AutoCloseFd reading(ends[0]), writing(ends[1]);
+  auto pipe = makePipe();
   KJ_SYSCALL(process = fork());
   if (process == 0) {
-    runBody(archive, stream == Stream::input ? STDIN_FILENO : STDOUT_FILENO, writing, body);
+    runBody(archive, stream == Stream::input ? STDIN_FILENO : STDOUT_FILENO, pipe.write, body);
   }
-  report = context.io.lowLevelProvider->wrapInputFd(kj::mv(reading),
+  report = context.io.lowLevelProvider->wrapInputFd(kj::mv(pipe.read),
                                                     kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
 }
 

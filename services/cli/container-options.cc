@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "services/cli/texts.h"
 #include "services/cli/time-text.h"
 #include "services/runtime/failure.h"
 #include "services/runtime/files.h"
@@ -65,10 +66,6 @@ uint16_t modeOf(kj::StringPtr option, const std::string& text) {
   return static_cast<uint16_t>(mode);
 }
 
-void setTexts(capnp::List<capnp::Text>::Builder out, const Words& texts) {
-  for (unsigned i = 0; i < out.size(); ++i) out.set(i, texts[i]);
-}
-
 // People write CAP_NET_RAW, net_raw and NET_RAW.
 Words capabilityNames(const Words& given) {
   Words names;
@@ -80,13 +77,12 @@ Words capabilityNames(const Words& given) {
 }
 
 void fillCapabilities(schema::Capabilities::Builder out, const ContainerOptions& options) {
-  auto count = [](const Words& words) { return static_cast<unsigned>(words.size()); };
   auto add = capabilityNames(options.addedCapabilities),
        drop = capabilityNames(options.droppedCapabilities),
        ambient = capabilityNames(options.ambientCapabilities);
-  setTexts(out.initAdd(count(add)), add);
-  setTexts(out.initDrop(count(drop)), drop);
-  setTexts(out.initAmbient(count(ambient)), ambient);
+  setTexts(out.initAdd(countOf(add)), add);
+  setTexts(out.initDrop(countOf(drop)), drop);
+  setTexts(out.initAmbient(countOf(ambient)), ambient);
 }
 
 uint64_t limitOf(const std::string& text) {
@@ -205,7 +201,7 @@ void fillMappings(kj::StringPtr option, capnp::List<schema::IdMapping>::Builder 
 }
 
 void fillNamespaces(schema::ContainerSettings::Builder out, const ContainerOptions& options) {
-  auto list = out.initNamespaces(static_cast<unsigned>(options.namespaces.size()));
+  auto list = out.initNamespaces(countOf(options.namespaces));
   bool ownUsers = false;
   for (unsigned i = 0; i < list.size(); ++i) {
     auto& text = options.namespaces[i];
@@ -222,7 +218,7 @@ void fillNamespaces(schema::ContainerSettings::Builder out, const ContainerOptio
     ownUsers = ownUsers || (kind == "user" && from == "own");
   }
   auto count = [&](const Words& mappings) {
-    return mappings.empty() && ownUsers ? 1u : static_cast<unsigned>(mappings.size());
+    return mappings.empty() && ownUsers ? 1u : countOf(mappings);
   };
   fillMappings("--uidmap", out.initUserMappings(count(options.userMappings)), options.userMappings);
   fillMappings("--gidmap", out.initGroupMappings(count(options.groupMappings)),
@@ -274,7 +270,7 @@ void fillSecurity(schema::ZoneSpec::Builder spec, const Words& security) {
               "mask=PATH[:PATH...] and unmask=ALL");
     }
   }
-  setTexts(container.initMaskedPaths(static_cast<unsigned>(masked.size())), masked);
+  setTexts(container.initMaskedPaths(countOf(masked)), masked);
 }
 
 }  // namespace
@@ -313,11 +309,10 @@ void addContainerOptions(CLI::App& app, ContainerOptions& options) {
 }
 
 void fillContainer(schema::ZoneSpec::Builder spec, const ContainerOptions& options) {
-  auto count = [](const Words& words) { return static_cast<unsigned>(words.size()); };
   auto process = spec.getProcess();
   fillCapabilities(process.initCapabilities(), options);
-  setTexts(process.initAdditionalGroups(count(options.groups)), options.groups);
-  fillLimits(process.initLimits(count(options.limits)), options.limits);
+  setTexts(process.initAdditionalGroups(countOf(options.groups)), options.groups);
+  fillLimits(process.initLimits(countOf(options.limits)), options.limits);
   if (options.oomScoreAdjust < -1000 || options.oomScoreAdjust > 1000) {
     invalid("--oom-score-adj", std::to_string(options.oomScoreAdjust), "give -1000 to 1000");
   }
@@ -326,13 +321,13 @@ void fillContainer(schema::ZoneSpec::Builder spec, const ContainerOptions& optio
   spec.setStopSignal(options.stopSignal);
 
   auto container = spec.initContainer();
-  auto mounts = container.initMounts(count(options.memoryMounts));
+  auto mounts = container.initMounts(countOf(options.memoryMounts));
   for (unsigned i = 0; i < mounts.size(); ++i) fillMemoryMount(mounts[i], options.memoryMounts[i]);
-  fillPairs("--sysctl", container.initSysctls(count(options.sysctls)), options.sysctls);
+  fillPairs("--sysctl", container.initSysctls(countOf(options.sysctls)), options.sysctls);
   auto cgroup = options.cgroup;
   if (options.processes != 0) cgroup.push_back("pids.max=" + std::to_string(options.processes));
-  fillPairs("--cgroup", container.initCgroup(count(cgroup)), cgroup);
-  auto devices = container.initDevices(count(options.devices));
+  fillPairs("--cgroup", container.initCgroup(countOf(cgroup)), cgroup);
+  auto devices = container.initDevices(countOf(options.devices));
   for (unsigned i = 0; i < devices.size(); ++i) fillDevice(devices[i], options.devices[i]);
   fillNamespaces(container, options);
   if (options.privileged) {

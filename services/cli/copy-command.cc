@@ -12,23 +12,13 @@
 #include "services/cli/archive-process.h"
 #include "services/cli/terminal.h"
 #include "services/runtime/files.h"
+#include "services/runtime/pipe.h"
 #include "services/tar/tree-pack.h"
 
 namespace bulkhead {
 namespace {
 
 using MaybeFailure = kj::Maybe<kj::Exception>;
-
-struct Pipe {
-  kj::AutoCloseFd read;
-  kj::AutoCloseFd write;
-
-  static Pipe make() {
-    int ends[2];
-    KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
-    return {kj::AutoCloseFd(ends[0]), kj::AutoCloseFd(ends[1])};
-  }
-};
 
 // The path without the slashes, and the "." behind them, that it ends with.
 kj::StringPtr withoutEnd(kj::StringPtr path, kj::String& holder) {
@@ -90,7 +80,7 @@ kj::Promise<void> putFiles(CommandContext& context, const CopyEnd& to, kj::Strin
 
 // Asks for a directory as an archive of what is in it, and looks no further than whether one comes.
 kj::Promise<PathKind> zoneKind(CommandContext& context, const CopyEnd& end) {
-  auto pipe = Pipe::make();
+  auto pipe = makePipe();
   auto input = context.io.lowLevelProvider->wrapInputFd(
       kj::mv(pipe.read), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
   auto path = kj::str(end.path, end.path.endsWith("/") ? "." : "/.");
@@ -138,7 +128,7 @@ void intoZone(CommandContext& context, kj::StringPtr source, const CopyEnd& to) 
   if (target.kind == TopEntry::Kind::noDirectory && directory) {
     fail(FailureCode::INVALID, to.path, "a directory cannot replace a file");
   }
-  auto pipe = Pipe::make();
+  auto pipe = makePipe();
   auto owners = geteuid() == 0 ? PackOwners::kept : PackOwners::root;
   ArchiveProcess packer(context, kj::mv(pipe.write), ArchiveProcess::Stream::output,
                         [&]() { packTree(source, target.name, owners, STDOUT_FILENO); });
@@ -155,7 +145,7 @@ void outOfZone(CommandContext& context, const CopyEnd& from, kj::StringPtr desti
   if (localKind(target.directory) != PathKind::directory) {
     fail(FailureCode::NOT_FOUND, target.directory, "there is no such directory");
   }
-  auto pipe = Pipe::make();
+  auto pipe = makePipe();
   ArchiveProcess unpacker(context, kj::mv(pipe.read), ArchiveProcess::Stream::input, [&]() {
     confineTo(target.directory);
     unpackTree(STDIN_FILENO, target.directory, UnpackAs::caller,

@@ -8,6 +8,7 @@
 #include "services/cli/process-session.h"
 #include "services/cli/progress-display.h"
 #include "services/cli/terminal.h"
+#include "services/cli/texts.h"
 #include "services/cli/zone-text.h"
 
 namespace bulkhead {
@@ -19,10 +20,6 @@ constexpr kj::Duration kRestartWait = 200 * kj::MILLISECONDS;
 
 kj::StringPtr ptr(const std::string& text) { return kj::StringPtr(text.c_str(), text.size()); }
 
-void setTexts(capnp::List<capnp::Text>::Builder out, const std::vector<std::string>& texts) {
-  for (unsigned i = 0; i < out.size(); ++i) out.set(i, ptr(texts[i]));
-}
-
 void fillEnvironment(schema::ProcessSpec::Builder process, const std::vector<std::string>& wanted) {
   kj::Vector<kj::String> entries;
   for (auto& text : wanted) {
@@ -30,7 +27,7 @@ void fillEnvironment(schema::ProcessSpec::Builder process, const std::vector<std
       entries.add(kj::mv(*entry));
     }
   }
-  auto list = process.initEnvironment(static_cast<unsigned>(entries.size()));
+  auto list = process.initEnvironment(countOf(entries));
   for (unsigned i = 0; i < list.size(); ++i) list.set(i, entries[i]);
 }
 
@@ -46,8 +43,7 @@ void fillSpec(schema::ZoneSpec::Builder spec, const LaunchOptions& options) {
   spec.setPullPolicy(pullPolicyOf(options.pull));
   spec.setKernelImage(ptr(options.kernelImage));
   spec.setSystemImage(ptr(options.systemImage));
-  setTexts(spec.initExtensionImages(static_cast<unsigned>(options.extensionImages.size())),
-           options.extensionImages);
+  setTexts(spec.initExtensionImages(countOf(options.extensionImages)), options.extensionImages);
   spec.setKernelOptions(ptr(options.kernelOptions));
   if (!options.memory.empty()) spec.setMemoryMiB(memoryMiBOf(ptr(options.memory)));
   if (options.vcpus > UINT16_MAX) fail(FailureCode::INVALID, "--vcpus", "is too large");
@@ -57,16 +53,15 @@ void fillSpec(schema::ZoneSpec::Builder spec, const LaunchOptions& options) {
   if (options.network == "none") spec.setNetwork(schema::ZoneSpec::NetworkMode::NONE);
   spec.setHostname(ptr(options.hostname));
   auto process = spec.initProcess();
-  setTexts(process.initArguments(static_cast<unsigned>(options.command.size())), options.command);
+  setTexts(process.initArguments(countOf(options.command)), options.command);
   fillEnvironment(process, options.environment);
   process.setWorkingDirectory(ptr(options.workingDirectory));
   process.setUser(ptr(options.user));
   if (options.terminal) fillTerminalSize(process.initTerminal());
-  setTexts(spec.initEntrypoint(static_cast<unsigned>(options.entrypoint.size())),
-           options.entrypoint);
+  setTexts(spec.initEntrypoint(countOf(options.entrypoint)), options.entrypoint);
   spec.setReadOnlyRoot(options.readOnly);
   fillContainer(spec, options.container);
-  auto labels = spec.initLabels(static_cast<unsigned>(options.labels.size()));
+  auto labels = spec.initLabels(countOf(options.labels));
   for (unsigned i = 0; i < labels.size(); ++i) {
     auto text = ptr(options.labels[i]);
     auto equals = text.findFirst('=').orDefault(text.size());
@@ -260,7 +255,7 @@ int execCommand(CommandContext& context, const ExecOptions& options) {
   Attachment attachment{options.input, options.terminal};
   auto request = context.client.findZone(ptr(options.zone)).execRequest();
   auto spec = request.initSpec();
-  setTexts(spec.initArguments(static_cast<unsigned>(options.command.size())), options.command);
+  setTexts(spec.initArguments(countOf(options.command)), options.command);
   fillEnvironment(spec, options.environment);
   spec.setWorkingDirectory(ptr(options.workingDirectory));
   spec.setUser(ptr(options.user));

@@ -13,6 +13,7 @@
 #include "services/cli/usage-text.h"
 #include "services/cli/zone-text.h"
 #include "services/runtime/files.h"
+#include "services/runtime/pipe.h"
 
 namespace bulkhead {
 namespace {
@@ -196,15 +197,13 @@ int logsCommand(CommandContext& context, const LogsOptions& options) {
 }
 
 int consoleCommand(CommandContext& context, const std::string& zone, ConsoleReach reach) {
-  int ends[2];
-  KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
+  auto pipe = makePipe();
   auto input = context.io.lowLevelProvider->wrapInputFd(
-      ends[0],
-      kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP | kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
+      kj::mv(pipe.read), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
   auto request = find(context, zone).consoleRequest();
   request.setMode(reach == ConsoleReach::follow ? schema::ConsoleMode::FOLLOW
                                                 : schema::ConsoleMode::HISTORY);
-  request.setOutput(makeFile(kj::AutoCloseFd(ends[1])));
+  request.setOutput(makeFile(kj::mv(pipe.write)));
   auto copying = copyToOutput(kj::mv(input)).eagerlyEvaluate(nullptr);
   {
     auto call = request.send().ignoreResult();

@@ -11,11 +11,11 @@
 #include "services/runtime/failure.h"
 #include "services/tar/failure-line.h"
 #include "zoneinit/agent/files-main.h"
+#include "zoneinit/runtime/checked-text.h"
 
 namespace bulkhead::zone {
 namespace {
 
-constexpr size_t kMostPathBytes = 4095;
 constexpr kj::StringPtr kCapabilities[] = {"CHOWN"_kj, "DAC_OVERRIDE"_kj, "FOWNER"_kj, "FSETID"_kj,
                                            "MKNOD"_kj};
 constexpr size_t kMostErrorBytes = 32 << 10;
@@ -106,23 +106,9 @@ class FilesProcess {
   kj::Own<ErrorText> error;
 };
 
-void checkPath(capnp::Text::Reader path) {
-  auto shown = printable(path, 256);
-  if (path.size() == 0 || path[0] != '/') {
-    fail(FailureCode::INVALID, shown, "this is no absolute path in the container");
-  }
-  if (path.size() > kMostPathBytes) {
-    fail(FailureCode::INVALID, shown, kj::str("is longer than ", kMostPathBytes, " bytes"));
-  }
-  if (memchr(path.begin(), 0, path.size()) != nullptr) {
-    fail(FailureCode::INVALID, shown, "holds a NUL byte");
-  }
-}
-
 kj::Promise<FilesProcess> startFiles(Container& container, kj::StringPtr order,
                                      capnp::Text::Reader path,
                                      kj::Maybe<kj::Own<OutputSink>> output, InputMode input) {
-  checkPath(path);
   int raw;
   KJ_SYSCALL(raw = open("/proc/self/exe", O_PATH | O_CLOEXEC));
   kj::AutoCloseFd program(raw);
@@ -132,7 +118,7 @@ kj::Promise<FilesProcess> startFiles(Container& container, kj::StringPtr order,
   auto arguments = spec.initArguments(3);
   arguments.set(0, kFilesProgram);
   arguments.set(1, order);
-  arguments.set(2, path);
+  arguments.set(2, checkedPath(path, "path"));
   spec.setUser("0:0");
   // What it takes to write files as their owners, and nothing else.
   auto capabilities = spec.initCapabilities();

@@ -196,9 +196,9 @@ kj::AutoCloseFd Cgroup::duplicate() const { return bulkhead::duplicate(directory
 
 kj::AutoCloseFd Cgroup::placeBeside(pid_t process) const {
   // A cgroup that hands on controllers takes no processes (cgroups(7), "no internal processes").
-  auto handedOn = readKernelFile(directory, "cgroup.subtree_control");
+  if (readKernelFile(directory, "cgroup.subtree_control").size() <= 1) return duplicate();
   auto own = readKernelFile(AT_FDCWD, kj::str("/proc/", process, "/cgroup"));
-  if (handedOn.size() > 1 && own.startsWith("0::/") && own.endsWith("\n")) {
+  if (own.startsWith("0::/") && own.endsWith("\n")) {
     auto part = kj::str(top, own.slice(3, own.size() - 1));
     int raw = open(part.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (raw >= 0) return kj::AutoCloseFd(raw);

@@ -12,9 +12,9 @@ constexpr size_t kMostListBytes = 1 << 20;
 constexpr size_t kMostIdBytes = 63;
 constexpr size_t kMostDiskBytes = 31;
 
-bool isLowerOrDigit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
-
 }  // namespace
+
+bool isLowerOrDigit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
 void invalid(kj::StringPtr what, kj::StringPtr message, kj::StringPtr hint) {
   fail(FailureCode::INVALID, what, message, hint);

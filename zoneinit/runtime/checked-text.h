@@ -12,6 +12,8 @@ constexpr size_t kMostPathBytes = 4095;
 
 [[noreturn]] void invalid(kj::StringPtr what, kj::StringPtr message, kj::StringPtr hint = "");
 
+bool isLowerOrDigit(char c);
+
 // At most `most` bytes and no NUL byte: the kernel would see less of such a text than was checked.
 kj::String checkedText(capnp::Text::Reader text, kj::StringPtr what, size_t most);
 

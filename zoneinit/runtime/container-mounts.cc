@@ -34,7 +34,7 @@ constexpr const char* kReadOnly[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/pro
 // Where the zone has what the container's namespaces do not let it mount anew.
 struct KernelTree {
   const char* type;
-  const char* zonePath;  // nullptr: the zone's is none of the container's business
+  const char* zonePath;
 };
 constexpr KernelTree kKernelTrees[] = {
     {"proc", "/proc"}, {"sysfs", "/sys"}, {"cgroup2", "/sys/fs/cgroup"}};

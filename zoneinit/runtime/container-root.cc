@@ -13,6 +13,7 @@
 #include <kj/vector.h>
 
 #include "services/runtime/failure.h"
+#include "zoneinit/runtime/fail-step.h"
 #include "zoneinit/runtime/mount-fd.h"
 
 namespace bulkhead::zone {
@@ -21,11 +22,6 @@ namespace {
 constexpr uint32_t kSquashfsMagic = 0x73717368;  // at byte 0
 constexpr uint32_t kErofsMagic = 0xe0f5e1e2;     // at byte 1024
 constexpr uint16_t kExt4Magic = 0xef53;          // at byte 1080
-
-[[noreturn]] void failStep(kj::StringPtr subject, kj::StringPtr step) {
-  int error = errno;
-  fail(FailureCode::INTERNAL, subject, kj::str(step, ": ", strerror(error)));
-}
 
 void makeDirectory(kj::StringPtr path) {
   if (mkdir(path.cStr(), 0755) != 0 && errno != EEXIST) failStep(path, "making a directory");

@@ -5,8 +5,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <kj/debug.h>
 
@@ -17,84 +15,17 @@
 #include "zoneinit/runtime/mount-fd.h"
 #include "zoneinit/runtime/namespaces.h"
 #include "zoneinit/runtime/planned-mount.h"
-#include "zoneinit/runtime/root-walk.h"
 #include "zoneinit/runtime/system-call-profile.h"
 #include "zoneinit/runtime/user-namespace.h"
 
 namespace bulkhead::zone {
 namespace {
 
-constexpr kj::StringPtr kDefaultPath =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"_kj;
-
 // Processes with their pipes and observers that one container may have us hold at a time.
 constexpr uint kMostProcesses = 256;
 
 // Seconds where emulated; only a child that somebody holds takes this long.
 constexpr kj::Duration kSetUpDeadline = 60 * kj::SECONDS;
-
-// The names of a process's environment with what every program may expect added.
-class Environment {
- public:
-  Environment(const ProcessSpec& spec, const UserIdentity& user, kj::StringPtr hostname) {
-    for (auto& entry : spec.environment) entries.add(kj::str(entry));
-    addIfMissing("PATH", kDefaultPath);
-    addIfMissing("HOME", user.home);
-    addIfMissing("HOSTNAME", hostname);
-    if (spec.terminal != nullptr) addIfMissing("TERM", "xterm");
-    for (auto& entry : entries) pointers.add(entry.cStr());
-    pointers.add(nullptr);
-  }
-
-  kj::ArrayPtr<const char* const> asPointers() const { return pointers; }
-
-  const char* path() const { return KJ_ASSERT_NONNULL(find("PATH")).cStr(); }
-
- private:
-  kj::Vector<kj::String> entries;
-  kj::Vector<const char*> pointers;
-
-  // The last one counts, as in most programs' own environ.
-  kj::Maybe<kj::StringPtr> find(kj::StringPtr key) const {
-    kj::Maybe<kj::StringPtr> found;
-    for (auto& entry : entries) {
-      if (entry.startsWith(key) && entry.size() > key.size() && entry[key.size()] == '=') {
-        found = entry.slice(key.size() + 1);
-      }
-    }
-    return found;
-  }
-
-  void addIfMissing(kj::StringPtr key, kj::StringPtr value) {
-    if (find(key) == nullptr) entries.add(kj::str(key, "=", value));
-  }
-};
-
-kj::Vector<const char*> pointersTo(kj::ArrayPtr<const kj::String> texts) {
-  kj::Vector<const char*> pointers;
-  for (auto& text : texts) pointers.add(text.cStr());
-  pointers.add(nullptr);
-  return pointers;
-}
-
-kj::Maybe<kj::StringPtr> asPointer(const kj::Maybe<kj::String>& text) {
-  return text.map([](const kj::String& value) -> kj::StringPtr { return value; });
-}
-
-UserIdentity findUser(int root, const ProcessSpec& process) {
-  auto passwd = readFileInRoot(root, "etc/passwd", kUserFileLimit);
-  auto group = readFileInRoot(root, "etc/group", kUserFileLimit);
-  auto identity = resolveUser(process.user, asPointer(passwd), asPointer(group));
-  addGroups(identity, process.authority.additionalGroups, asPointer(group));
-  return identity;
-}
-
-StandardStreams makeStreams(const ProcessSpec& process, InputMode input, int pseudoTerminals) {
-  KJ_IF_MAYBE (size, process.terminal) {
-    return StandardStreams::terminal(pseudoTerminals, *size);
-  }
-  return StandardStreams::pipes(input);
-}
 
 kj::AutoCloseFd newPseudoTerminals() {
   // gid 5 is tty wherever there is such a group.
@@ -109,70 +40,6 @@ kj::AutoCloseFd newPseudoTerminals() {
 }
 
 }  // namespace
-
-// What a child is started with, kept until it is born.
-struct Container::Launching {
-  Launching(Container& container, const ProcessSpec& process, InputMode input)
-      : user(findUser(KJ_ASSERT_NONNULL(container.root)->fd(), process)),
-        environment(process, user, container.hostname),
-        arguments(pointersTo(process.arguments)),
-        streams(makeStreams(process, input, container.pseudoTerminals)),
-        oomScore(kj::str(process.authority.oomScoreAdjust)) {
-    auto& settings = container.spec.settings;
-    bool privileged = settings.confinement == Confinement::privileged;
-    plan.arguments = arguments;
-    plan.environment = environment.asPointers();
-    plan.searchPath = environment.path();
-    plan.workingDirectory = process.workingDirectory.cStr();
-    plan.user = &user;
-    plan.capabilities = privileged ? boundingSet() : process.authority.capabilities;
-    plan.ambient = process.authority.ambient;
-    plan.privileges = process.authority.privileges;
-    plan.limits = process.authority.limits;
-    plan.umask = process.authority.umask;
-    plan.oomScoreAdjust = oomScore.cStr();
-    plan.appArmorProfile = process.authority.appArmorProfile.cStr();
-    plan.systemCalls = container.filterFor(plan.capabilities);
-    for (size_t i = 0; i < 3; ++i) plan.streams[i] = streams.child[i].get();
-    plan.terminal = process.terminal != nullptr;
-    plan.birth = -1;
-    giveStreams(outsideId(settings.userMappings, user.user));
-    // The kernel would only say that something is wrong.
-    outsideId(settings.groupMappings, user.group);
-    for (auto group : user.groups) outsideId(settings.groupMappings, group);
-  }
-
-  UserIdentity user;
-  Environment environment;
-  kj::Vector<const char*> arguments;
-  StandardStreams streams;
-  kj::String oomScore;
-  ChildPlan plan{};
-
-  kj::Own<Process> launchIn(Container& container, int group, ProcessSinks sinks,
-                            kj::Maybe<LogRing&> log, kj::Maybe<SetUpReport>& report) {
-    auto launched = launch(plan, group);
-    report = kj::mv(launched.report);
-    // Who asks how a process ended may do so when the container is gone.
-    auto whole = KJ_ASSERT_NONNULL(container.cgroup)->duplicate();
-    return kj::refcounted<Process>(container.context.eventPort, launched.number,
-                                   kj::mv(launched.process), kj::mv(streams.parent), kj::mv(sinks),
-                                   log,
-                                   [whole = kj::mv(whole)]() { return outOfMemoryKills(whole); });
-  }
-
- private:
-  // Programs reopen /dev/stdout as the user they run as. Pipes and terminals are the container's
-  // own; anything else, like /dev/null, is shared.
-  void giveStreams(uid_t owner) {
-    for (auto& stream : streams.child) {
-      struct stat info{};
-      KJ_SYSCALL(fstat(stream, &info));
-      if (!plan.terminal && !S_ISFIFO(info.st_mode)) continue;
-      KJ_SYSCALL(fchown(stream, owner, static_cast<gid_t>(-1)));
-    }
-  }
-};
 
 Container::Container(RuntimeContext& contextParam, Neighbours& neighboursParam,
                      ContainerSpec specParam, kj::StringPtr zoneHostname, const NameFiles& files)
@@ -234,8 +101,8 @@ OwnerMap Container::owners() const {
 
 int Container::processOf(kj::StringPtr workload) {
   KJ_IF_MAYBE (other, neighbours.findContainer(workload)) {
-    KJ_IF_MAYBE (main, other->mainProcess) {
-      if (!(*main)->hasEnded()) return (*main)->pidfd();
+    KJ_IF_MAYBE (live, other->liveProcess()) {
+      return live->pidfd();
     }
     fail(FailureCode::BUSY, workload, "the workload whose namespaces are to be shared does not run",
          "start it first");
@@ -262,6 +129,22 @@ void Container::writeFiles(const NameFiles& files) {
 }
 
 void Container::writeNameFiles(const NameFiles& files) { writeFiles(files); }
+
+StartSurroundings Container::surroundings() {
+  return {KJ_ASSERT_NONNULL(root)->fd(), pseudoTerminals, hostname, spec.settings};
+}
+
+kj::Own<Process> Container::launchIn(int group, ProcessStart& start, ProcessSinks sinks,
+                                     kj::Maybe<LogRing&> log, kj::Maybe<SetUpReport>& report) {
+  start.plan.systemCalls = filterFor(start.plan.capabilities);
+  auto launched = launch(start.plan, group);
+  report = kj::mv(launched.report);
+  // Who asks how a process ended may do so when the container is gone.
+  auto whole = KJ_ASSERT_NONNULL(cgroup)->duplicate();
+  return kj::refcounted<Process>(context.eventPort, launched.number, kj::mv(launched.process),
+                                 start.takeStreams(), kj::mv(sinks), log,
+                                 [whole = kj::mv(whole)]() { return outOfMemoryKills(whole); });
+}
 
 kj::Promise<void> Container::keepRunning(kj::Own<Process> process) {
   ++running;
@@ -306,27 +189,27 @@ kj::Promise<kj::Own<Process>> Container::launchFirst(ProcessSpec process, Proces
   auto& settings = spec.settings;
   kj::Maybe<SetUpReport> report;
   {
-    Launching launching(*this, process, input);
-    bool terminal = launching.plan.terminal;
+    ProcessStart start(surroundings(), process, input);
+    bool terminal = start.plan.terminal;
     auto devices = makeDeviceTree(context.paths, settings, owners(),
                                   terminal ? Console::terminal : Console::none);
     auto mounts = planMounts(context.paths, settings.mounts, userNamespace);
     auto joined =
         joinedNamespaces(settings, [this](kj::StringPtr workload) { return processOf(workload); });
-    launching.plan.birth = joined.birth;
+    start.plan.birth = joined.birth;
     // Mounts are made before another's users are joined, and shall be theirs.
     auto mountOwner = joined.users >= 0 ? owners() : OwnerMap();
     bool ownName = settings.choice(NamespaceKind::hostName).from == NamespaceChoice::From::own;
-    launching.plan.container = ContainerPlan{
-        MountPlan{tree.path().cStr(), tree.nameFilesPath().cStr(), spec.rootAccess, devices,
-                  pseudoTerminals, terminal ? launching.streams.child[0].get() : -1, mounts,
-                  &settings, mountOwner},
-        ownName ? hostname.cStr() : nullptr,
-        ownName ? settings.domainName.cStr() : "",
-        freshNamespaces(settings),
-        joined.joins,
-        joined.users};
-    mainProcess = launching.launchIn(*this, group.fd(), kj::mv(sinks), ring, report);
+    start.plan.container =
+        ContainerPlan{MountPlan{tree.path().cStr(), tree.nameFilesPath().cStr(), spec.rootAccess,
+                                devices, pseudoTerminals, terminal ? start.plan.streams[0] : -1,
+                                mounts, &settings, mountOwner},
+                      ownName ? hostname.cStr() : nullptr,
+                      ownName ? settings.domainName.cStr() : "",
+                      freshNamespaces(settings),
+                      joined.joins,
+                      joined.users};
+    mainProcess = launchIn(group.fd(), start, kj::mv(sinks), ring, report);
   }
   auto first = this->process();
   tasks.add(keepRunning(kj::addRef(*first)).then([this]() { ring.close(); }));
@@ -344,27 +227,28 @@ kj::Promise<kj::Own<Process>> Container::launchFirst(ProcessSpec process, Proces
 }
 
 kj::Promise<kj::Own<Process>> Container::launchFurther(ProcessSpec process, ProcessSinks sinks,
-                                                       InputMode input, int first,
-                                                       kj::Maybe<int> program) {
+                                                       InputMode input, kj::Maybe<int> program) {
+  auto self = kj::addRef(*this);
+  auto& first = runningProcess();
   if (running >= kMostProcesses) {
     fail(FailureCode::EXHAUSTED, spec.id, kj::str("has ", running, " processes already"));
   }
   kj::Own<Process> result;
   kj::Maybe<SetUpReport> report;
   {
-    Launching launching(*this, process, input);
-    launching.plan.birth = first;
-    launching.plan.program = program;
-    launching.plan.join = NamespaceJoin{first, enteredNamespaces(spec.settings)};
+    ProcessStart start(surroundings(), process, input);
+    start.plan.birth = first.pidfd();
+    start.plan.program = program;
+    start.plan.join = NamespaceJoin{first.pidfd(), enteredNamespaces(spec.settings)};
     auto& whole = *KJ_ASSERT_NONNULL(cgroup);
     KJ_IF_MAYBE (timeout, process.timeout) {
       // A cgroup of its own, to be killed with everything it started and nothing else.
       auto part = kj::heap<Cgroup>(whole, kj::str("exec-", nextPart++));
-      result = launching.launchIn(*this, part->fd(), kj::mv(sinks), nullptr, report);
+      result = launchIn(part->fd(), start, kj::mv(sinks), nullptr, report);
       tasks.add(keepPart(kj::addRef(*result), *timeout, kj::mv(part)));
     } else {
-      auto place = whole.placeBeside(this->process()->number());
-      result = launching.launchIn(*this, place, kj::mv(sinks), nullptr, report);
+      auto place = whole.placeBeside(first.number());
+      result = launchIn(place, start, kj::mv(sinks), nullptr, report);
     }
   }
   tasks.add(keepRunning(kj::addRef(*result)));
@@ -393,24 +277,28 @@ kj::Own<Process> Container::process() {
   fail(FailureCode::BUSY, spec.id, "the container was not started");
 }
 
-int Container::runningProcess() {
+kj::Maybe<Process&> Container::liveProcess() {
   KJ_IF_MAYBE (main, mainProcess) {
-    if (!(*main)->hasEnded()) return (*main)->pidfd();
+    if (!(*main)->hasEnded()) return **main;
+  }
+  return nullptr;
+}
+
+Process& Container::runningProcess() {
+  KJ_IF_MAYBE (live, liveProcess()) {
+    return *live;
   }
   fail(FailureCode::BUSY, spec.id, "the container does not run");
 }
 
 kj::Promise<kj::Own<Process>> Container::execute(ProcessSpec process, ProcessSinks sinks,
                                                  InputMode input) {
-  auto self = kj::addRef(*this);
-  co_return co_await launchFurther(kj::mv(process), kj::mv(sinks), input, runningProcess());
+  return launchFurther(kj::mv(process), kj::mv(sinks), input, nullptr);
 }
 
 kj::Promise<kj::Own<Process>> Container::executeProgram(int program, ProcessSpec process,
                                                         ProcessSinks sinks, InputMode input) {
-  auto self = kj::addRef(*this);
-  co_return co_await launchFurther(kj::mv(process), kj::mv(sinks), input, runningProcess(),
-                                   program);
+  return launchFurther(kj::mv(process), kj::mv(sinks), input, program);
 }
 
 kj::Promise<ExitStatus> Container::stop(kj::Duration grace) {

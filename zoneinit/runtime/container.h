@@ -6,13 +6,10 @@
 #include <kj/timer.h>
 
 #include "zoneinit/runtime/cgroup.h"
-#include "zoneinit/runtime/child.h"
 #include "zoneinit/runtime/container-root.h"
 #include "zoneinit/runtime/log-ring.h"
+#include "zoneinit/runtime/process-start.h"
 #include "zoneinit/runtime/process.h"
-#include "zoneinit/runtime/set-up-report.h"
-#include "zoneinit/runtime/spec.h"
-#include "zoneinit/runtime/standard-streams.h"
 
 namespace bulkhead::zone {
 
@@ -99,13 +96,15 @@ class Container final : public kj::Refcounted, private kj::TaskSet::ErrorHandler
   kj::Maybe<kj::Own<Process>> mainProcess;
   kj::TaskSet tasks;
 
-  struct Launching;
   kj::Promise<kj::Own<Process>> launchFirst(ProcessSpec process, ProcessSinks sinks,
                                             InputMode input);
   kj::Promise<kj::Own<Process>> launchFurther(ProcessSpec process, ProcessSinks sinks,
-                                              InputMode input, int first,
-                                              kj::Maybe<int> program = nullptr);
-  int runningProcess();
+                                              InputMode input, kj::Maybe<int> program);
+  StartSurroundings surroundings();
+  kj::Own<Process> launchIn(int group, ProcessStart& start, ProcessSinks sinks,
+                            kj::Maybe<LogRing&> log, kj::Maybe<SetUpReport>& report);
+  kj::Maybe<Process&> liveProcess();
+  Process& runningProcess();
   kj::Promise<void> keepRunning(kj::Own<Process> process);
   kj::Promise<void> keepTime(kj::Own<Process> process, kj::Duration timeout, kj::AutoCloseFd group);
   kj::Promise<void> keepPart(kj::Own<Process> process, kj::Duration timeout, kj::Own<Cgroup> part);

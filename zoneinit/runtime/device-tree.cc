@@ -12,7 +12,7 @@
 
 #include <kj/debug.h>
 
-#include "services/runtime/failure.h"
+#include "zoneinit/runtime/fail-step.h"
 #include "zoneinit/runtime/mount-fd.h"
 #include "zoneinit/runtime/user-namespace.h"
 
@@ -38,9 +38,7 @@ constexpr Link kLinks[] = {{"fd", "/proc/self/fd"},
                            {"ptmx", "pts/ptmx"}};
 
 void check(int result, kj::StringPtr name, kj::StringPtr step) {
-  if (result >= 0) return;
-  int error = errno;
-  fail(FailureCode::INTERNAL, kj::str("/dev/", name), kj::str(step, ": ", strerror(error)));
+  if (result < 0) failStep(kj::str("/dev/", name), step);
 }
 
 class DeviceTree {

@@ -12,6 +12,7 @@
 #include <kj/debug.h>
 
 #include "services/runtime/failure.h"
+#include "services/runtime/pipe.h"
 #include "zoneinit/runtime/kernel-files.h"
 #include "zoneinit/runtime/syscalls.h"
 #include "zoneinit/runtime/user-namespace.h"
@@ -122,10 +123,9 @@ Launched launch(ChildPlan plan, int cgroup) {
     // A cgroup namespace's root is the cgroup that its maker is in: the child makes it.
     arguments.flags |= CLONE_NEWNS | (container->fresh & ~uint64_t{CLONE_NEWCGROUP});
     if ((container->fresh & CLONE_NEWUSER) != 0) {
-      int ends[2];
-      KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
-      childGo = kj::AutoCloseFd(ends[0]);
-      go = kj::AutoCloseFd(ends[1]);
+      auto pipe = makePipe();
+      childGo = kj::mv(pipe.read);
+      go = kj::mv(pipe.write);
     }
   }
   plan.go = childGo;

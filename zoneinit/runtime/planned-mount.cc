@@ -7,15 +7,11 @@
 #include <sys/mount.h>
 
 #include "services/runtime/failure.h"
+#include "zoneinit/runtime/fail-step.h"
 #include "zoneinit/runtime/mount-fd.h"
 
 namespace bulkhead::zone {
 namespace {
-
-[[noreturn]] void failStep(kj::StringPtr subject, kj::StringPtr step) {
-  int error = errno;
-  fail(FailureCode::INTERNAL, subject, kj::str(step, ": ", strerror(error)));
-}
 
 kj::AutoCloseFd openZonePath(const ZonePathMount& from) {
   int raw = open(from.path.cStr(), O_PATH | O_CLOEXEC);

@@ -44,8 +44,6 @@ constexpr ResourceName kResources[] = {
     {"stack"_kj, RLIMIT_STACK},
 };
 
-bool isLowerOrDigit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
-
 // Many open files, as servers want; no core dumps, which nobody would find.
 constexpr ResourceLimit kUsualLimits[] = {
     {RLIMIT_NOFILE, 1 << 20, 1 << 20, ResourceLimit::Firmness::asFarAsItGoes},
@@ -82,6 +80,16 @@ kj::Array<ResourceLimit> readLimits(capnp::List<schema::ResourceLimit>::Reader l
     if ((seen & 1u << each.resource) == 0) limits.add(each);
   }
   return limits.releaseAsArray();
+}
+
+NetworkMode readNetworkMode(schema::WorkloadSpec::NetworkMode mode) {
+  switch (mode) {
+    case schema::WorkloadSpec::NetworkMode::ZONE:
+      return NetworkMode::zone;
+    case schema::WorkloadSpec::NetworkMode::NONE:
+      return NetworkMode::none;
+  }
+  invalid("networkMode", "is not one this agent knows");
 }
 
 }  // namespace
@@ -188,20 +196,6 @@ ProcessSpec readProcessSpec(schema::ProcessSpec::Reader reader) {
   }
   return spec;
 }
-
-namespace {
-
-NetworkMode readNetworkMode(schema::WorkloadSpec::NetworkMode mode) {
-  switch (mode) {
-    case schema::WorkloadSpec::NetworkMode::ZONE:
-      return NetworkMode::zone;
-    case schema::WorkloadSpec::NetworkMode::NONE:
-      return NetworkMode::none;
-  }
-  invalid("networkMode", "is not one this agent knows");
-}
-
-}  // namespace
 
 ContainerSpec readContainerSpec(schema::WorkloadSpec::Reader reader) {
   ContainerSpec spec;

@@ -9,23 +9,9 @@
 #include <kj/debug.h>
 
 #include "services/runtime/files.h"
+#include "services/runtime/pipe.h"
 
 namespace bulkhead::zone {
-namespace {
-
-struct Pipe {
-  kj::AutoCloseFd read;
-  kj::AutoCloseFd write;
-};
-
-Pipe makePipe() {
-  int ends[2];
-  KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
-  return {kj::AutoCloseFd(ends[0]), kj::AutoCloseFd(ends[1])};
-}
-
-}  // namespace
-
 StandardStreams StandardStreams::pipes(InputMode input) {
   StandardStreams streams;
   if (input == InputMode::piped) {

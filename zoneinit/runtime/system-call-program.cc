@@ -9,16 +9,13 @@
 #include <kj/debug.h>
 #include <kj/vector.h>
 
+#include "sandbox-policies/seccomp-export.h"
 #include "services/runtime/failure.h"
 
 namespace bulkhead::zone {
 namespace {
 
 constexpr uint32_t kNoSuchCall = SCMP_ACT_ERRNO(ENOSYS);
-
-void check(int result, kj::StringPtr what) {
-  KJ_REQUIRE(result == 0, "libseccomp refused", what, strerror(-result));
-}
 
 sock_filter statement(uint32_t code, uint32_t value) {
   return BPF_STMT(static_cast<uint16_t>(code), value);
@@ -45,8 +42,8 @@ bool permits(uint32_t action) { return action == SCMP_ACT_ALLOW || action == SCM
 SystemCallProgram::SystemCallProgram(uint32_t otherwiseParam)
     : context(seccomp_init(otherwiseParam)), otherwise(otherwiseParam) {
   KJ_REQUIRE(context != nullptr, "libseccomp cannot make a filter");
-  check(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, kNoSuchCall),
-        "an architecture's action");
+  policy::checkSeccomp(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, kNoSuchCall),
+                       "an architecture's action");
 }
 
 SystemCallProgram::~SystemCallProgram() { seccomp_release(context); }
@@ -71,13 +68,9 @@ void SystemCallProgram::add(uint32_t action, kj::StringPtr name,
 
 kj::Array<sock_filter> SystemCallProgram::exported() {
   // Sorted into a binary tree: the cost of a call does not grow with its number.
-  if (!empty) check(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "sorting");
-  size_t size = 0;
-  check(seccomp_export_bpf_mem(context, nullptr, &size), "the size of the program");
-  KJ_REQUIRE(size % sizeof(sock_filter) == 0, size);
-  auto program = kj::heapArray<sock_filter>(size / sizeof(sock_filter));
-  check(seccomp_export_bpf_mem(context, program.begin(), &size), "the program");
-  return program;
+  if (!empty)
+    policy::checkSeccomp(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "sorting");
+  return policy::exportFilter(context);
 }
 
 kj::Array<sock_filter> SystemCallProgram::finish() {

@@ -15,6 +15,7 @@
 
 #include <kj/debug.h>
 
+#include "services/runtime/pipe.h"
 #include "services/runtime/server.h"
 #include "services/runtime/testing/listening-socket.h"
 
@@ -37,17 +38,6 @@ kj::String temporaryDirectory() {
   }
   return kj::str(kj::StringPtr(path));
 }
-
-struct Pipe {
-  kj::AutoCloseFd read;
-  kj::AutoCloseFd write;
-
-  static Pipe make() {
-    int ends[2];
-    KJ_SYSCALL(pipe2(ends, O_CLOEXEC));
-    return {kj::AutoCloseFd(ends[0]), kj::AutoCloseFd(ends[1])};
-  }
-};
 
 }  // namespace
 
@@ -131,9 +121,9 @@ void ZonedProcess::killZoned() {
 
 ZonedProcess::Running ZonedProcess::begin(std::initializer_list<kj::StringPtr> arguments,
                                           kj::StringPtr input, InputEnd end) {
-  auto in = Pipe::make();
-  auto out = Pipe::make();
-  auto err = Pipe::make();
+  auto in = makePipe();
+  auto out = makePipe();
+  auto err = makePipe();
   kj::Vector<char*> argv;
   argv.add(const_cast<char*>("bulkhead"));
   for (auto argument : arguments) argv.add(const_cast<char*>(argument.cStr()));
